@@ -65,7 +65,8 @@ async def _open(settings: Settings, state: State, relay: "RelayRecords") -> "Fle
     kept = disk(settings)
     notifications = build.make_notifications(settings)
     notices = NodeNotices(state.notes, notifications, kept.bundles, clock)
-    joins = Joins(state.fleet, notifications, clock)
+    history = build.history(settings.state_dir)
+    joins = Joins(state.fleet, notifications, clock, history)
     names = [one.name for one in settings.certificates]
     has_others = bool(build.nodes(settings))
     public = tuple(map(encode_public_key, keys.trusted))
@@ -87,6 +88,7 @@ async def _open(settings: Settings, state: State, relay: "RelayRecords") -> "Fle
         own,
         catching_up,
         forgetting.forget,
+        history,
     )
     return await open_fleet(deps)
 

@@ -67,8 +67,8 @@ _COLOURS: Final = {
     is_flag=True,
     help=(
         "Ask nginx by handshake; exit with 1 unless it serves every certificate, there is at least one, no node has "
-        "been behind for an hour or unseen for 15 minutes, no other issuer is active, the issuer does not wait for nodes "
-        "after a restore, and the manifest for nodes has room."
+        "been behind for an hour or unseen for 15 minutes, no other issuer is active, the issuer does not wait for "
+        "nodes after a restore, and the manifest for nodes has room."
     ),
 )
 @click.option("--nodes", "has_nodes", is_flag=True, help="Show the other nodes: what each has, what is behind and why.")

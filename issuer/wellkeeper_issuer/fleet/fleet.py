@@ -20,6 +20,7 @@ from wellkeeper_client.records import Kind
 from wellkeeper_client.signing import decode_public_key, key_id
 from wellkeeper_issuer.fleet.distribution import Disk, Distribution, node_record
 from wellkeeper_issuer.fleet.feed import Feed, Listener
+from wellkeeper_issuer.fleet.fleet_history import FleetHistory
 from wellkeeper_issuer.fleet.joins import Joins
 from wellkeeper_issuer.fleet.node_status import has_ended, is_gone, wrong_versions
 from wellkeeper_issuer.fleet.other_issuers import OtherIssuers
@@ -29,6 +30,7 @@ from wellkeeper_issuer.fleet.reports import Reports, Seen, read_seen
 from wellkeeper_issuer.fleet.restored import CatchingUp, Heard, Restored
 from wellkeeper_issuer.ports.fleet import EnrolledNode, FleetRecords
 from wellkeeper_node.errors import WellkeeperError
+from wellkeeper_node.happened import NO_HISTORY, History
 from wellkeeper_node.ports import Clock
 from wellkeeper_node.records.port import Records
 
@@ -66,6 +68,7 @@ class Deps:
     own: IssuerId = UNNAMED
     catching_up: CatchingUp | None = None
     forget: Callable[["Fleet"], Awaitable[None]] | None = None
+    history: History = NO_HISTORY
 
 
 class Fleet:
@@ -81,6 +84,7 @@ class Fleet:
         self._recorded = {name: seen.number for name, seen in last.items()}
         keys = [deps.fleet_key.public_key(), *map(decode_public_key, deps.fleet_keys)]
         self.others = OtherIssuers(deps.own, {key_id(key): key for key in keys}, self.reports, clock)
+        self._history = FleetHistory(deps.history, {name: seen.report for name, seen in last.items()})
         listeners: dict[Kind, Listener] = {Kind.REPORT: self.reports.take, Kind.MANIFEST: self._hear}
         listeners[Kind.HEARTBEAT] = self.others.hear
         if deps.joins is not None:
@@ -227,9 +231,11 @@ class Fleet:
 
     async def record_reports(self) -> None:
         """Record the reports that are new. Raises JournalError."""
+        nodes = self.nodes
         new = [seen for name, seen in self.reports.last.items() if self._recorded.get(name) != seen.number]
         await self._deps.records.record_reports(*(one.to_record() for one in new))
         self._recorded |= {seen.node: seen.number for seen in new}
+        await self._history.take(nodes, new, self.distribution.listed)
         for seen in new:  # one by one: two may offer the same keys
             for node in rekeyed(self.nodes, [seen]):
                 await self._rekey(node, self.nodes[node.name])
@@ -243,6 +249,7 @@ class Fleet:
         if found is not None and found.signing_key == node.signing_key:
             self.reports.rekey(node.name, node.signing_key)
             _log.info("node %r has new keys", node.name)
+            await self._history.rekeyed(node, former)
 
     async def _keep_reports(self) -> None:
         """Record reports soon after they arrive, so that `status --nodes` is up to date.
@@ -271,6 +278,7 @@ class Fleet:
                 "they get the former version again" if has_gone_back else "there is no former version to go back to"
             )
             _log.error("certificate %s is wrong on nodes %s: %s", lineage, ", ".join(nodes), result)
+            await self._history.stopped(lineage, number, nodes, result)
 
     async def _watch_roll_outs(self) -> None:
         while True:

@@ -21,11 +21,12 @@ from wellkeeper_client.record_state import Stored
 from wellkeeper_client.records import Kind, Record
 from wellkeeper_issuer.errors import HookError
 from wellkeeper_issuer.fleet.feed import Feed
-from wellkeeper_issuer.ports.fleet import EnrolledNode, FleetRecords, OpenInvite
+from wellkeeper_issuer.ports.fleet import EnrolledNode, FleetRecords, OpenInvite, rights_of
 from wellkeeper_issuer.ports.people import Notifications
 from wellkeeper_issuer.records import Notice
 from wellkeeper_node.complaints import Complaints
 from wellkeeper_node.errors import FleetError, WellkeeperError
+from wellkeeper_node.happened import NO_HISTORY, Happened, History, What, record
 from wellkeeper_node.model import LINEAGE_NAME
 from wellkeeper_node.ports import Clock
 from wellkeeper_node.wording import counted, format_time
@@ -63,6 +64,7 @@ class Joins:
     records: FleetRecords
     notifications: Notifications
     clock: Clock
+    history: History = NO_HISTORY
     _complaints: Complaints = field(init=False)
     _asked: dict[str, Stored] = field(default_factory=dict)
     _wakeup: asyncio.Event = field(default_factory=asyncio.Event)
@@ -87,8 +89,8 @@ class Joins:
         The relay has each for an hour at most, so an invite for longer is put there again and again.
         """
         now = self.clock.now()
-        await self.records.forget_expired(now)
         invites = await self.records.read_invites()
+        await self._forget_expired(invites, now)
         wanted = {_key(Kind.INVITE, one.id): one for one in invites.values() if one.is_open(now)}
         await feed.keep_only(wanted.keys(), Kind.INVITE)
         self._offered = {key: record for key, record in self._offered.items() if key in wanted}
@@ -96,6 +98,11 @@ class Joins:
             if not feed.has(key) or _is_old(self._offered.get(key), one, now):
                 self._offered[key] = _record(key, one, now)
                 await feed.put(self._offered[key])
+
+    async def _forget_expired(self, invites: Mapping[str, OpenInvite], now: datetime) -> None:
+        ended = [one for one in invites.values() if one.expires_at <= now and not one.is_used_up and not one.revoked_at]
+        await self.records.forget_expired(now)
+        await record(self.history, *(Happened(What.INVITE_EXPIRED, one.node or one.id) for one in ended))
 
     async def until_answered(self, invite: str) -> None:
         """Wait until the invite with this id was used, the answer is in the relay, and the notice was sent."""
@@ -156,6 +163,10 @@ class Joins:
         if invite.is_reusable:
             detail += f"; it has used invite {invite.id}, {len(invite.used_by) + 1} of {invite.uses}"
         _log.info("node %r has joined: %s", node.name, detail)
+        details = {**rights_of(node), "key": node.signing_key, "invited": format_time(invite.created_at)}
+        if invite.is_reusable:
+            details["invite"] = invite.id
+        await record(self.history, Happened(What.NODE_JOINED, node.name, details))
         return detail
 
     async def _notify(self) -> None:

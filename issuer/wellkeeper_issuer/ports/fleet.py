@@ -115,6 +115,12 @@ class Restores(Protocol):
         ...
 
 
+def rights_of(node: EnrolledNode | OpenInvite) -> dict[str, str]:
+    """Return what the node gets and does, in words."""
+    gets = "all" if "*" in node.lineages else ", ".join(node.lineages)
+    return {"certificates": gets, "answers": "yes" if node.answers else "no"}
+
+
 class MissingTokens(Protocol):
     """The tokens that nodes lacked last."""
 

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from tests.fakes import FakeClock
+from tests.fakes import FakeClock, FakeHistory
 from tests.fakes_fleet import FakeFleet
 from tests.issuer.fleet.issuers import Issuer
 from tests.issuer.fleet.relays import PlayedNode
@@ -34,6 +34,7 @@ class Played(Issuer):
         self.notified: list[Fleet] = []
         self.has_others = True
         self.own = UNNAMED
+        self.history = FakeHistory()
 
     async def join(self, *nodes: PlayedNode) -> None:
         for node in nodes:
@@ -51,7 +52,8 @@ class Played(Issuer):
         archive, bundles = ArchiveFolder(self.folder / "certificates"), SealedBundles(self.folder / "state")
         disk = Disk(archive, bundles, ManifestFile(self.folder / "manifest.jws", FLEET_KEYS))
         deps = Deps(self.relay, FLEET_KEY, disk, self.records, self.clock, ["web"], notify, joins, self.has_others)
-        return await open_fleet(replace(deps, catching_up=catching_up, forget=forget, own=self.own))
+        deps = replace(deps, own=self.own, catching_up=catching_up, forget=forget, history=self.history)
+        return await open_fleet(deps)
 
     async def report(self, node: PlayedNode, state: CertificateState, number: int) -> None:
         await node.say(certificates={"web": CertificateReport(number, "ab" * 32, state)})

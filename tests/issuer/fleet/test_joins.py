@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.fakes import FakeClock, run_tasks_until
+from tests.fakes import FakeClock, FakeHistory, run_tasks_until
 from tests.fakes_fleet import FakeFleet
 from tests.issuer.fleet.relays import FakeRelay
 from tests.joins import INVITE, OTHER, PINS, SECRET, WEB9, WEB9_SEALING, request
@@ -25,6 +25,8 @@ from wellkeeper_issuer.fleet.feed import Feed
 from wellkeeper_issuer.fleet.joins import Joins, Terms
 from wellkeeper_issuer.ports.fleet import EnrolledNode, OpenInvite
 from wellkeeper_issuer.records import Notice
+from wellkeeper_node.happened import Happened, What
+from wellkeeper_node.wording import format_time
 
 START = datetime.fromtimestamp(NOW, UTC)
 CERTIFICATES = {"web": ("dns:www.example.org",), "mail": ("dns:mail.example.org",)}
@@ -62,7 +64,8 @@ class Host:
     def __init__(self, records: FakeFleet) -> None:
         self.clock = FakeClock(START)
         self.records, self.notes, self.relay = records, Notes(), FakeRelay(self.clock)
-        self.joins = Joins(self.records, self.notes, self.clock)
+        self.history = FakeHistory()
+        self.joins = Joins(self.records, self.notes, self.clock, self.history)
         self.feed = Feed(self.relay, FLEET_KEY, self.clock, {Kind.JOIN: self.joins.take})
 
     async def ask(self, message: bytes, key: str = KEY) -> None:
@@ -120,6 +123,17 @@ async def test_invited_node_is_enrolled_and_answered(host: Host, caplog: pytest.
     assert await host.records.read_nodes() == {"web9": JOINED}
     assert host.notes.sent == [(Notice.JOINED, "web9", "it gets all certificates, and answers challenges")]
     assert "node 'web9' has joined: it gets all certificates" in caplog.text
+    details = {"certificates": "all", "answers": "yes", "key": WEB9, "invited": format_time(OPEN.created_at)}
+    assert host.history.happened == [Happened(What.NODE_JOINED, "web9", details)]
+
+
+async def test_invite_that_expires_unused_is_in_the_history_once(host: Host) -> None:
+    await host.records.record_invite(replace(OPEN, id="u" * 22, node="used", signing_key="s", sealing_key="x"))
+    async with host.working():
+        host.clock.advance(3601)
+        for _ in range(2):
+            await host.joins.offer(host.feed)
+    assert host.history.happened == [Happened(What.INVITE_EXPIRED, "web9")]
 
 
 async def test_node_learns_of_its_own_certificates_only(host: Host) -> None:

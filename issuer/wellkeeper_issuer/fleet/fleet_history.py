@@ -1,0 +1,95 @@
+"""What nodes report, for the history: each delivery once, although a node repeats it every minute, and may lie."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
+
+from wellkeeper_issuer.fleet.reports import Seen
+from wellkeeper_issuer.ports.fleet import EnrolledNode
+from wellkeeper_node.agent.report import CertificateReport, CertificateState, Report, done_digest
+from wellkeeper_node.bundles.manifest import Entry
+from wellkeeper_node.happened import Happened, History, What, record
+
+_REFUSED: Final = frozenset({CertificateState.REFUSED, CertificateState.FAILED, CertificateState.WRONG})
+
+
+@dataclass(slots=True)
+class FleetHistory:
+    """`last` are the reports that an earlier process has recorded.
+
+    In memory, each certificate has a bit per node that had or refused its newest version.
+    """
+
+    history: History
+    last: dict[str, Report]
+    _places: dict[tuple[str, datetime], int] = field(default_factory=dict)
+    _known: dict[tuple[str, What], tuple[int, int]] = field(default_factory=dict)
+
+    async def take(
+        self, nodes: Mapping[str, EnrolledNode], reports: Iterable[Seen], listed: Mapping[str, Entry]
+    ) -> None:
+        """Record the first delivery and the first refusal of each listed version by each node that should have it."""
+        happened = list[Happened]()
+        for seen in reports:
+            before, node = self.last.get(seen.node), nodes[seen.node]
+            wanted = {name: listed[name] for name in _changed(before, seen.report, listed) if _gets(node, name)}
+            happened += self._news(node, before, seen.report, wanted)
+            self.last[seen.node] = seen.report
+        await record(self.history, *happened)
+
+    async def rekeyed(self, node: EnrolledNode, former: EnrolledNode) -> None:
+        """Record that a node has other keys."""
+        details = {"key": node.signing_key, "former_key": former.signing_key}
+        await record(self.history, Happened(What.NODE_REKEYED, node.name, details))
+
+    async def stopped(self, lineage: str, number: int, nodes: Sequence[str], result: str) -> None:
+        """Record that a roll-out was stopped."""
+        details = {"nodes": ", ".join(nodes), "version": str(number), "result": result}
+        await record(self.history, Happened(What.CERTIFICATE_ROLLED_BACK, lineage, details))
+
+    def _news(
+        self, node: EnrolledNode, before: Report | None, now: Report, wanted: Mapping[str, Entry]
+    ) -> Iterator[Happened]:
+        for name, entry in wanted.items():
+            number, one = entry.version.number, now.certificates.get(name)
+            what = What.CERTIFICATE_DELIVERED if now.is_done(name, number) else What.CERTIFICATE_REFUSED
+            is_refused = one is not None and one.number == number and one.state in _REFUSED
+            if not is_refused and what is not What.CERTIFICATE_DELIVERED:
+                continue
+            if self._is_first(node, name, number, what) and not _was_so(before, name, number, what):
+                yield Happened(what, name, _details(node, entry, one))
+
+    def _is_first(self, node: EnrolledNode, lineage: str, number: int, what: What) -> bool:
+        place = self._places.setdefault((node.name, node.enrolled_at), len(self._places))
+        version, bits = self._known.get((lineage, what), (number, 0))
+        bits = bits if version == number else 0
+        self._known[lineage, what] = number, bits | 1 << place
+        return not bits >> place & 1
+
+
+def _gets(node: EnrolledNode, lineage: str) -> bool:
+    return bool({"*", lineage} & set(node.lineages))
+
+
+def _changed(before: Report | None, now: Report, listed: Mapping[str, Entry]) -> Iterator[str]:
+    """Yield the listed certificates that the report names, and those of which it has a digest for the first time."""
+    yield from (name for name in now.certificates if name in listed)
+    if new := now.done - (before.done if before else frozenset()):
+        yield from (name for name, one in listed.items() if done_digest(name, one.version.number) in new)
+
+
+def _was_so(before: Report | None, name: str, number: int, what: What) -> bool:
+    """Return whether the report before said the same: an earlier process has recorded it."""
+    if before is None:
+        return False
+    if what is What.CERTIFICATE_DELIVERED:
+        return before.is_done(name, number)
+    one = before.certificates.get(name)
+    return one is not None and one.number == number and one.state in _REFUSED
+
+
+def _details(node: EnrolledNode, entry: Entry, one: CertificateReport | None) -> dict[str, str]:
+    details = {"node": node.name, "version": str(entry.version.number), "leaf_sha256": entry.leaf_sha256}
+    # A long report has only a digest of what nginx has loaded.
+    return details | {"state": one.state.value if one else "loaded", "reason": (one.cause or "") if one else ""}
