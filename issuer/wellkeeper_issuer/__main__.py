@@ -19,7 +19,7 @@ from wellkeeper_node.errors import WellkeeperError
 
 _INTERRUPTED: Final = "wellkeeper: interrupted"
 # Commands whose output is all that they are run for; the others have done their work when they print.
-_REPORTS: Final = frozenset({"status", "why", "list", "trust", "config", "files", "doctor"})
+_REPORTS: Final = frozenset({"status", "why", "list", "trust", "config", "files", "doctor", "history"})
 _SECTIONS: Final = {
     "Set up": {
         "setup": Place(
@@ -61,6 +61,9 @@ _SECTIONS: Final = {
             "wellkeeper_issuer.commands.doctor:doctor", "Report what is wrong on this host, and the line to change."
         ),
         "why": Place("wellkeeper_issuer.commands.why:why", "Explain when and why a certificate will be renewed."),
+        "history": Place(
+            "wellkeeper_issuer.commands.history:history", "Show what happened: joins, changes, deliveries."
+        ),
         "list": Place(
             "wellkeeper_issuer.commands.list:list_certificates", "List the certificates with names, CAs and key types."
         ),

@@ -16,9 +16,10 @@ from wellkeeper_issuer.outside.state.state import State
 from wellkeeper_issuer.settings import Settings
 from wellkeeper_issuer.settings.cas import limits
 from wellkeeper_node import rights
-from wellkeeper_node.certificates import pairs, removal
+from wellkeeper_node.certificates import pairs, reading, removal
 from wellkeeper_node.clock import SystemClock
 from wellkeeper_node.errors import WellkeeperError
+from wellkeeper_node.happened import Happened, What, record
 from wellkeeper_node.model import Pair
 
 _REASON: Final = "keyCompromise"
@@ -74,18 +75,22 @@ async def disown(settings: Settings, exposed: Sequence[Exposed]) -> None:
 async def revoke(settings: Settings, exposed: Sequence[Exposed]) -> Mapping[str, WellkeeperError]:
     """Revoke the versions that were found, and return the first error of each certificate with one that is not."""
     errors: dict[str, WellkeeperError] = {}
+    history = build.history(settings.state_dir)
     async with open_authorities(settings) as authorities:
         for one in exposed:
             for pair in one.pairs:
                 try:
-                    await _revoke(authorities, one.directory_urls, pair)
+                    url = await _revoke(authorities, one.directory_urls, pair)
                 except WellkeeperError as error:
                     errors.setdefault(one.lineage.name, error)
+                else:
+                    details = {"serial": reading.read_certificate(pair.chain_pem).serial, "reason": _REASON, "ca": url}
+                    await record(history, Happened(What.CERTIFICATE_REVOKED, one.lineage.name, details))
     return errors
 
 
-async def _revoke(authorities: AllAuthorities, directory_urls: Sequence[str], pair: Pair) -> None:
-    """Let the CA that issued it revoke it: the archive does not say which, and another one refuses.
+async def _revoke(authorities: AllAuthorities, directory_urls: Sequence[str], pair: Pair) -> str:
+    """Let the CA that issued it revoke it, and return its URL: the archive does not say, and another one refuses.
 
     The first is asked with our account, then all with the certificate's own key, which needs no account there (RFC 8555
     section 7.6). Raises OrderError with the reason of each.
@@ -103,7 +108,7 @@ async def _revoke(authorities: AllAuthorities, directory_urls: Sequence[str], pa
         except WellkeeperError as error:
             errors.append(error)
         else:
-            return
+            return url
     reasons = dict.fromkeys(f"{one.what}: {one.why}" if one.why else one.what for one in errors)
     raise OrderError("no CA has revoked a version of it", "; ".join(reasons), errors[-1].remedy)
 

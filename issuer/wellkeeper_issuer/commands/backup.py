@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from wellkeeper_issuer.assembly import build
 from wellkeeper_issuer.commands.backing_up import secrets
 from wellkeeper_issuer.commands.backing_up.summary import contents_json, describe
 from wellkeeper_issuer.commands.terminal import options
 from wellkeeper_issuer.commands.terminal.json_output import print_json
 from wellkeeper_issuer.errors import BackupError
 from wellkeeper_issuer.location import settings_path
+from wellkeeper_node.happened import Happened, What
 from wellkeeper_node.wording import counted
 
 if TYPE_CHECKING:
@@ -96,6 +98,8 @@ def _back_up(file: Path, key: "Recipients | Passphrase", config: Path | None, *,
             _write(file, encrypted, is_replacing=is_replacing)
             written = file.read_bytes()
         checked = _check(written, key, plain, sha256)
+    details = {"recipients": ", ".join(recipients) or "a passphrase", "sha256": sha256}
+    build.history(settings.state_dir).add(Happened(What.BACKUP_WRITTEN, str(file), details))
     return _Written(file, found, recipients, len(encrypted), sha256, checked)
 
 

@@ -34,6 +34,7 @@ from wellkeeper_node import rights
 from wellkeeper_node.advice import files as remedies
 from wellkeeper_node.errors import WellkeeperError
 from wellkeeper_node.findings import Finding
+from wellkeeper_node.happened import Happened, What
 from wellkeeper_node.model import KeyType
 
 # Replaces the file name in complaints about a file that does not exist yet.
@@ -211,10 +212,12 @@ def write_certificate(path: Path, values: dict[str, Any]) -> tuple[CertificateSe
     drop_in = drop_in_path(drop_in_folder(path), certificate.name)
     write_drop_in(drop_in, to_toml(_COMMENT, {CERTIFICATES: [{"name": certificate.name, **values}]}))
     try:
-        read_settings(path)
+        settings = read_settings(path)
     except SettingsError:
         remove_drop_in(drop_in)  # another process changed the settings meanwhile
         raise
+    details = {"names": ", ".join(map(str, certificate.identifiers)), "file": str(drop_in)}
+    build.history(settings.state_dir).add(Happened(What.CERTIFICATE_ADDED, certificate.name, details))
     return certificate, drop_in
 
 

@@ -31,6 +31,7 @@ from wellkeeper_issuer.settings.files import (
 )
 from wellkeeper_node.certificates.removal import is_away
 from wellkeeper_node.errors import WellkeeperError
+from wellkeeper_node.happened import Happened, What
 from wellkeeper_node.model import LINEAGE_NAME
 
 
@@ -63,6 +64,8 @@ def remove(name: str, config: Path | None, *, as_json: bool, yes: bool, delete_f
     is_removed = yes or _is_confirmed(removal)
     if is_removed:
         interrupts.run(_remove(removal))
+        details = {"file": str(removal.drop_in), "keys_deleted": "yes" if delete_files else "no"}
+        build.history(settings.state_dir).add(Happened(What.CERTIFICATE_REMOVED, removal.name, details))
     if as_json:
         print_json(_to_json(removal, is_removed=is_removed))
     else:

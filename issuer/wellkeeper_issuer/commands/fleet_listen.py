@@ -27,6 +27,7 @@ from wellkeeper_issuer.settings.files import FLEET, Sources, TomlFile, drop_in_f
 from wellkeeper_issuer.settings.toml_text import to_toml
 from wellkeeper_issuer.settings.values import parse_address
 from wellkeeper_node import durable, presence, units
+from wellkeeper_node.happened import Happened, What
 
 _COMMENT: Final = "Written by 'wellkeeper fleet listen'."
 _DROP_IN: Final = "fleet.toml"
@@ -84,6 +85,8 @@ def listen(addresses: tuple[str, ...], config: Path | None, *, as_json: bool) ->
     listening = _prepare(path, read_sources(path), tuple(map(_checked, addresses)))
     written = _write(listening.contents())
     settings = options.read(config)
+    details = {"listen": ", ".join(addresses)}
+    build.history(settings.state_dir).add(*(Happened(What.SETTINGS_WRITTEN, str(file), details) for file in written))
     missing = _add_to_trust_file(settings, path)
     is_stale = listening.environment in written or interrupts.run(has_stale_relay(settings))
     restarted = [units.RELAY] if is_stale else []
@@ -193,7 +196,7 @@ def _add_to_trust_file(settings: Settings, path: Path) -> str:
     others = host.added.account_thumbprints + host.added.publishing_keys
     if host.found is not None and host.added.fleet_keys and not others and not host.removed:
         try:
-            trust_file.write(host)
+            trust_file.write(host, build.history(settings.state_dir))
         except SettingsError as error:
             return f"{error.what} ({error.why}), which lacks the fleet keys; 'wellkeeper trust' shows them"
     return ""

@@ -35,6 +35,7 @@ from wellkeeper_node.certificates.folders import CertificateFolders
 from wellkeeper_node.clock import SystemClock
 from wellkeeper_node.deliver.install import install
 from wellkeeper_node.errors import ReloadError
+from wellkeeper_node.happened import Happened, What, record
 
 _FOLDER: Final = Path("/etc/letsencrypt")
 
@@ -140,7 +141,10 @@ async def _take(place: _Place, one: Taken, table: dict[str, Any]) -> str:
     if one.name in {known.name for known in place.settings.certificates}:
         return "imported again: its certificate is newer" if is_newer else "already imported"
     text = to_toml("Imported from certbot.", {CERTIFICATES: [table]})
-    write_drop_in(drop_in_path(drop_in_folder(place.config), one.name), text)
+    path = drop_in_path(drop_in_folder(place.config), one.name)
+    write_drop_in(path, text)
+    details = {"names": ", ".join(map(str, one.identifiers)), "file": str(path)}
+    await record(build.history(place.settings.state_dir), Happened(What.CERTIFICATE_ADDED, one.name, details))
     return "imported"
 
 

@@ -27,6 +27,7 @@ from wellkeeper_issuer.errors import SettingsError
 from wellkeeper_issuer.location import settings_path
 from wellkeeper_issuer.settings import Settings, read_settings
 from wellkeeper_node import presence
+from wellkeeper_node.happened import History
 
 _REMEDY: Final = "edit the file, or run 'wellkeeper certificate add'"
 _ON_READ_ONLY: Final = "name another file with trust_file, as 'wellkeeper prepare' does"
@@ -89,7 +90,7 @@ def init(config: Path | None, as_json: bool, **answers: Any) -> None:  # noqa: A
     settings = read_settings(path)
     made = build.accounts(settings).make_keys(is_publishing_key_rotated=is_rotated)
     trust = trust_file.find(settings, path)
-    refusal = _write_missing(trust)
+    refusal = _write_missing(trust, build.history(settings.state_dir))
     done = _Done(path, is_written, unused, [str(key) for key in made], trust, refusal)
     if as_json:
         print_json(done.to_json(settings))
@@ -97,12 +98,12 @@ def init(config: Path | None, as_json: bool, **answers: Any) -> None:  # noqa: A
         click.echo(f"{done.to_text(settings)}\n\n{nginx_lines(settings)}")
 
 
-def _write_missing(trust: HostTrust) -> str:
+def _write_missing(trust: HostTrust, history: History) -> str:
     """Write the trust file if there is none; return why it cannot be beside settings that are mounted read-only."""
     if not trust.is_missing:
         return ""
     try:
-        trust_file.write(trust)
+        trust_file.write(trust, history)
     except SettingsError as error:
         if not isinstance(error.__cause__, OSError) or error.__cause__.errno != errno.EROFS:
             raise

@@ -12,6 +12,7 @@ from wellkeeper_issuer.commands.key_kinds import KINDS, TO_NODES, signing_key
 from wellkeeper_issuer.commands.terminal import options
 from wellkeeper_issuer.commands.terminal.json_output import print_json
 from wellkeeper_issuer.settings import Settings
+from wellkeeper_node.happened import Happened, What
 
 
 @click.command()
@@ -38,7 +39,9 @@ def _make(settings: Settings, kind: KeyKind, ca: str | None) -> Iterator[tuple[P
     """Yield the path of each next key, and whether it is new. Raises SettingsError."""
     if kind is not KeyKind.ACCOUNT:
         key = signing_key(settings, kind)
-        yield key.next_path, key.prepare()
+        if is_new := key.prepare():
+            build.history(settings.state_dir).add(Happened(What.KEY_MADE, kind, {"file": key.next_path.name}))
+        yield key.next_path, is_new
         return
     accounts = build.accounts(settings)
     for one in settings.all_cas() if ca is None else (choose(settings, ca),):

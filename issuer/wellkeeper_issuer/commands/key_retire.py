@@ -16,6 +16,7 @@ from wellkeeper_issuer.service import remote
 from wellkeeper_issuer.settings import Settings
 from wellkeeper_node.clock import SystemClock
 from wellkeeper_node.errors import PublishError
+from wellkeeper_node.happened import Happened, What
 
 # A daemon signs once its relay has answered, or has not for ten seconds.
 _SIGNED_SECONDS: Final = 60.0
@@ -33,6 +34,8 @@ def retire(kind: str, config: Path | None, *, force: bool, as_json: bool) -> Non
     """
     settings = options.read(config)
     is_retired = interrupts.run(_retire(settings, KeyKind(kind), is_forced=force))
+    if is_retired:
+        build.history(settings.state_dir).add(Happened(What.KEY_RETIRED, kind))
     if as_json:
         print_json({"kind": kind, "is_retired": is_retired})
     else:

@@ -16,6 +16,7 @@ from wellkeeper_issuer.errors import SettingsError
 from wellkeeper_issuer.outside.keys.key_files import account_thumbprint
 from wellkeeper_issuer.service import remote
 from wellkeeper_issuer.settings import Settings
+from wellkeeper_node.happened import Happened, What, record
 from wellkeeper_node.settings.values import address_text
 
 
@@ -60,8 +61,13 @@ async def _switch_signing(settings: Settings, kind: KeyKind, *, is_forced: bool)
     if not is_forced:
         check_trusted(f"cannot switch the {kind} key yet", lacking)
     key.switch()
+    found = key_id(key.current.public_key())
+    await record(
+        build.history(settings.state_dir),
+        Happened(What.KEY_SWITCHED, kind, {"id": found, "lacking": ", ".join(lacking)}),
+    )
     await remote.ask(settings, {"command": "take keys"})
-    return key_id(key.current.public_key()), lacking
+    return found, lacking
 
 
 async def _switch_account(settings: Settings, name: str | None, *, is_forced: bool) -> tuple[str, Mapping[str, str]]:

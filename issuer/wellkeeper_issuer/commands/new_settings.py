@@ -10,6 +10,7 @@ from typing import Any, Final, TypeVar
 import click
 from pydantic import BaseModel
 
+from wellkeeper_issuer.assembly import build
 from wellkeeper_issuer.commands.terminal import options
 from wellkeeper_issuer.commands.terminal.environment import Names
 from wellkeeper_issuer.commands.terminal.questions import Answers
@@ -20,6 +21,7 @@ from wellkeeper_issuer.settings.certificate_table import CertificateSettings
 from wellkeeper_issuer.settings.files import CERTIFICATES
 from wellkeeper_issuer.settings.toml_text import to_toml
 from wellkeeper_node import durable
+from wellkeeper_node.happened import Happened, What
 
 FOLDERS: Final = ("state_dir", "certificates_dir")
 _COMMENT: Final = "Settings of wellkeeper; 'wellkeeper config show' prints every key, docs/settings.md explains it."
@@ -88,10 +90,11 @@ def write_settings(path: Path, values: dict[str, Any]) -> None:
     """Write the settings. If they are invalid, remove the file again and raise SettingsError."""
     _write(path, to_toml(_COMMENT, values, _descriptions()))
     try:
-        read_settings(path)
+        settings = read_settings(path)
     except SettingsError:
         path.unlink()
         raise
+    build.history(settings.state_dir).add(Happened(What.SETTINGS_WRITTEN, str(path), {"keys": ", ".join(values)}))
 
 
 def _descriptions() -> dict[str, str]:

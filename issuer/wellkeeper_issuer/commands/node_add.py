@@ -12,12 +12,13 @@ from wellkeeper_issuer.commands.node_invite import chosen, parsed_name
 from wellkeeper_issuer.commands.terminal import interrupts, options
 from wellkeeper_issuer.commands.terminal.json_output import print_json
 from wellkeeper_issuer.outside.state.state import has_state
-from wellkeeper_issuer.ports.fleet import EnrolledNode
+from wellkeeper_issuer.ports.fleet import EnrolledNode, rights_of
 from wellkeeper_issuer.service import remote
 from wellkeeper_issuer.service.node_requests import ADD, encode_node
 from wellkeeper_issuer.settings import Settings
 from wellkeeper_node.agent.keys import parse_line
 from wellkeeper_node.clock import SystemClock
+from wellkeeper_node.happened import Happened, What
 
 
 @click.command()
@@ -46,6 +47,9 @@ def add(  # noqa: PLR0913 - the options
     node = replace(known, lineages=lineages, answers=node.answers) if known else node
     if node != known:
         interrupts.run(_record(settings, node))
+        build.history(settings.state_dir).add(
+            Happened(What.NODE_ADDED, name, rights_of(node) | {"key": node.signing_key})
+        )
     if as_json:
         found = {"name": name, "certificates": list(lineages), "answers": node.answers}
         print_json({**found, "is_new": known is None, "is_changed": node != known})

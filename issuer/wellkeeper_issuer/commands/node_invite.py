@@ -19,13 +19,14 @@ from wellkeeper_issuer.commands.terminal import interrupts, options
 from wellkeeper_issuer.commands.terminal.json_output import print_json
 from wellkeeper_issuer.errors import SettingsError
 from wellkeeper_issuer.outside.state.state import has_state
-from wellkeeper_issuer.ports.fleet import OpenInvite
+from wellkeeper_issuer.ports.fleet import OpenInvite, rights_of
 from wellkeeper_issuer.service import remote
 from wellkeeper_issuer.service.node_requests import INVITE, REVOKE, encode_invite
 from wellkeeper_issuer.settings import Settings
 from wellkeeper_issuer.settings.choice import choose
 from wellkeeper_issuer.settings.values import parse_name
 from wellkeeper_node.clock import SystemClock
+from wellkeeper_node.happened import Happened, What
 from wellkeeper_node.wording import format_time
 
 _WAITS: Final = "No daemon runs, so this command waits until the node has joined. Ctrl-C ends it."
@@ -90,6 +91,8 @@ def invite(name: str | None, config: Path | None, *, as_json: bool, revoke: str 
     made, kept = _make(settings, name, given)
 
     def show() -> None:
+        details = {**rights_of(kept), "until": format_time(kept.expires_at)}
+        build.history(settings.state_dir).add(Happened(What.NODE_INVITED, name, details))
         if as_json:
             print_json(_to_json(kept, made.line))
         else:

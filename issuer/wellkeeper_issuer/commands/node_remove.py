@@ -23,6 +23,7 @@ from wellkeeper_issuer.settings import Settings
 from wellkeeper_issuer.upkeep.planner import record_exposed
 from wellkeeper_node.clock import SystemClock
 from wellkeeper_node.errors import WellkeeperError
+from wellkeeper_node.happened import Happened, What
 from wellkeeper_node.wording import counted
 
 if TYPE_CHECKING:
@@ -49,6 +50,10 @@ class _Removal:
     kept: Sequence[str] = ()
     invite: str = ""
     is_compromised: bool = False
+
+    @property
+    def names(self) -> list[str]:
+        return [one.lineage.name for one in self.exposed]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +90,8 @@ def remove(name: str, config: Path | None, *, as_json: bool, compromised: bool, 
         click.echo("Nothing was removed.")
         return
     interrupts.run(_remove(settings, removal))
+    details = {"compromised": "yes", "certificates": ", ".join(removal.names)} if compromised else {}
+    build.history(settings.state_dir).add(Happened(What.NODE_REMOVED, name, details))
     removed = _replace(settings, removal, as_json=as_json)
     if as_json:
         print_json(_to_json(removal, removed))
@@ -132,7 +139,7 @@ async def _remove(settings: Settings, removal: _Removal) -> None:
 
     The certificates are due from then on, so the next pass continues what was interrupted.
     """
-    names = [one.lineage.name for one in removal.exposed]
+    names = removal.names
     if names:
         from wellkeeper_issuer.assembly.exposed import disown
 

@@ -105,7 +105,7 @@ def _fill(path: Path, wishes: Wishes, trust_path: Path, program: Path) -> Prepar
     keys = build.accounts(settings).make_keys()
     trust = trust_file.find(settings, path, trust_path)
     if not trust.is_current:
-        trust_file.write(trust)
+        trust_file.write(trust, build.history(settings.state_dir))
     files, placeholders = write_program(program), _make_placeholders(settings)
     if drop_ins and not is_new:
         asyncio.run(remote.ask(settings, {"command": "reload"}))

@@ -1,6 +1,7 @@
 """renew: one idempotent pass that obtains, renews and delivers certificates."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from wellkeeper_issuer.commands.terminal.json_output import print_json
 from wellkeeper_issuer.commands.terminal.options import Verbosity
 from wellkeeper_issuer.commands.terminal.progress import LogFormat
 from wellkeeper_issuer.commands.terminal.tally import Tally
+from wellkeeper_issuer.errors import SettingsError
 from wellkeeper_issuer.location import settings_path
 from wellkeeper_issuer.reports import Mode, Report
 from wellkeeper_issuer.service import handover
@@ -53,6 +55,8 @@ def renew(
         return
     is_wanted_now = bool(names) or options_given["retry"] or staging or bool(without)
     mode = Mode.FORCED if options_given["force"] else Mode.RETRY if is_wanted_now else Mode.SCHEDULED
+    if mode is Mode.FORCED:
+        _record_request(names, config)
     verbosity = options.verbosity(is_verbose=options_given["is_verbose"], is_quiet=options_given["is_quiet"])
     is_json, log_format = options_given["as_json"], options_given["log_format"]
     run = _Run(names, config, mode, frozenset(without), log_format=log_format, verbosity=verbosity)
@@ -75,6 +79,16 @@ class _Run:
     without: frozenset[str]
     log_format: LogFormat
     verbosity: Verbosity
+
+
+def _record_request(names: Sequence[str], config: Path | None) -> None:
+    """Record who asked; settings that cannot be read do not keep the daemon from renewing."""
+    from wellkeeper_issuer.assembly import build
+    from wellkeeper_node.happened import Happened, What
+
+    with suppress(SettingsError):
+        history = build.history(options.read(config).state_dir)
+        history.add(*(Happened(What.CERTIFICATE_REQUESTED, name) for name in names or ("all",)))
 
 
 def _hand_over(run: _Run) -> list[Report] | None:

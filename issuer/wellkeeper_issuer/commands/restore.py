@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from wellkeeper_client import services
+from wellkeeper_issuer.assembly import build
 from wellkeeper_issuer.commands.backing_up import secrets
 from wellkeeper_issuer.commands.backing_up.summary import contents_json, describe
 from wellkeeper_issuer.commands.terminal import options
@@ -18,6 +19,7 @@ from wellkeeper_issuer.errors import BackupError
 from wellkeeper_issuer.location import find_settings
 from wellkeeper_node import durable
 from wellkeeper_node.advice import files as remedies
+from wellkeeper_node.happened import Happened, What
 
 if TYPE_CHECKING:
     from wellkeeper_issuer.outside.backup.contents import Contents
@@ -124,6 +126,7 @@ def _restore(read: _Found, config: Path | None, *, is_standby: bool, is_dry: boo
         if is_dry:
             return _Result(found, False, False, () if restoring.is_decided else restoring.taken(), ())
         is_continued = _place(restoring)
+        build.history(restoring.state_dir).add(Happened(What.BACKUP_RESTORED, str(file), {"sha256": digest}))
     except OSError as error:
         what, why = f"cannot restore into {error.filename or restoring.state_dir}", error.strerror or str(error)
         raise BackupError(what, why, remedies.of_storing(error)) from error

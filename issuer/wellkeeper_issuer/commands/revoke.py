@@ -23,6 +23,7 @@ from wellkeeper_issuer.upkeep.planner import record_revoked
 from wellkeeper_node.certificates.folders import CertificateFolders
 from wellkeeper_node.clock import SystemClock
 from wellkeeper_node.errors import WellkeeperError
+from wellkeeper_node.happened import Happened, What, record
 from wellkeeper_node.model import Installed, Pair
 
 if TYPE_CHECKING:
@@ -88,6 +89,9 @@ async def _revoke(settings: Settings, name: str, options_given: dict[str, Any], 
         await folders.disown_key(name)  # before the CA is asked, so that no failure in between leaves the key in use
     is_new = await _ask(request)
     await folders.mark_revoked(name)
+    details = {"serial": request.installed.certificate.serial, "reason": request.reason}
+    details |= {"ca": request.origin.directory_url}
+    await record(build.history(settings.state_dir), Happened(What.CERTIFICATE_REVOKED, name, details))
     replacement = await have_replaced(settings, request.installed, request.origin)
     serial = request.installed.certificate.serial
     if as_json:

@@ -35,7 +35,7 @@ def trust(config: Path | None, as_json: bool, write: bool) -> None:
     host = trust_file.find(settings, settings_path(config))
     is_written = write and not host.is_current
     if is_written:
-        trust_file.write(host)
+        trust_file.write(host, build.history(settings.state_dir))
     lagging = _await_responders(settings, host) if write else {}
     if as_json:
         responders = {"responders": {node: why or None for node, why in lagging.items()}}

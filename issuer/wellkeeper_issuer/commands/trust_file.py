@@ -18,6 +18,7 @@ from wellkeeper_issuer.outside.keys.fleet_keys import FleetKeys
 from wellkeeper_issuer.outside.keys.key_files import account_thumbprint
 from wellkeeper_issuer.settings import Settings
 from wellkeeper_node import durable
+from wellkeeper_node.happened import Happened, History, What
 
 WRITE: Final = "Run 'wellkeeper trust --write'"
 
@@ -121,7 +122,7 @@ def wanted_trust(settings: Settings) -> tuple[Trust, Mapping[str, str]]:
     return Trust(tuple(accounts), tuple(publishing), tuple(fleet)), notes
 
 
-def write(host: HostTrust) -> None:
+def write(host: HostTrust, history: History) -> None:
     """Replace the file by one rename, and read it as a responder does. Raises SettingsError."""
     try:
         durable.make_folder(host.path.parent, 0o755, durable.Owner())
@@ -132,6 +133,8 @@ def write(host: HostTrust) -> None:
         trust_file.read(host.path)
     except TrustError as error:
         raise SettingsError("a responder refuses the new trust file", error.what, error.remedy) from error
+    details = {"added": ", ".join(_lines(host.added)), "removed": ", ".join(_lines(host.removed))}
+    history.add(Happened(What.TRUST_WRITTEN, str(host.path), details))
 
 
 def _lines(trust: Trust) -> list[str]:

@@ -13,7 +13,9 @@ from tests.fakes_deliver import FakeCa, dns
 from tests.issuer.ages import make_identity, tool
 from tests.issuer.commands.conftest import Finished, Program
 from tests.issuer.commands.statuses import NAME, NOW, install, record
+from wellkeeper_node import history
 
+_CHANGING: Final = {"state.lock", ".lock", "state.db", "state.db-shm", "state.db-wal", *history.FILES, history.LOCK}
 FLEET: Final = "[fleet]\nlisten = ['127.0.0.1:8404']"
 
 
@@ -52,7 +54,7 @@ def files(folder: Path) -> dict[str, tuple[int, bytes | str]]:
         name = str(path.relative_to(folder))
         if path.is_symlink():
             found[name] = 0, str(path.readlink())
-        elif path.is_file() and path.name not in {"state.lock", ".lock", "state.db", "state.db-shm", "state.db-wal"}:
+        elif path.is_file() and path.name not in _CHANGING:
             found[name] = path.stat().st_mode & 0o7777, path.read_bytes()
     return found
 

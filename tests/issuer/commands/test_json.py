@@ -49,6 +49,7 @@ HERE = {
     "doctor": 1,
     "status": 0,
     f"why {NAME}": 0,
+    "history": 0,
     "list": 0,
     "certificate list": 0,
     "certificate add new.example": 1,

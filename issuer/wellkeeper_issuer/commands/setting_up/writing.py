@@ -50,7 +50,7 @@ def write_host(
     keys = build.accounts(settings).make_keys()
     trust = trust_file.find(settings, path)
     if trust.is_missing:
-        trust_file.write(trust)
+        trust_file.write(trust, build.history(settings.state_dir))
     snippets, differing = _write_snippets(found.configuration.folder / SNIPPETS)
     placeholders = make_placeholders(settings, ())
     is_new = wanted.answers is not None
