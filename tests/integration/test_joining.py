@@ -1,6 +1,7 @@
 """Nodes join with real programs: relay, issuer with and without a daemon, and node. An invite is good for one node."""
 
 import asyncio
+import base64
 import itertools
 import os
 import time
@@ -25,7 +26,7 @@ from wellkeeper_issuer.outside.keys.accounts import AccountFolder
 from wellkeeper_issuer.outside.keys.fleet_keys import FleetKeys
 from wellkeeper_issuer.outside.state.state import JOURNAL, open_state
 from wellkeeper_issuer.ports.fleet import OpenInvite
-from wellkeeper_node import settings
+from wellkeeper_node import history, settings
 from wellkeeper_node.clock import SystemClock
 from wellkeeper_node.records.relay import RelayRecords
 
@@ -140,6 +141,22 @@ async def test_invited_node_joins_and_has_settings_trust_file_and_placeholders(f
         again = await host.join(invite.line)
         assert again.exit_code == 0, again
         assert len((await host.node_list())["nodes"]) == 1
+        await check_history(host, invite)
+
+
+async def check_history(host: Host, invite: Invite) -> None:
+    """Check that issuer and node have recorded the invite and the join, and the secret nowhere."""
+    events = (await host.issuer.run_well("history", "web2", "--json")).json()["events"]
+    assert [(one["kind"], " ".join(one["command"].split()[:2])) for one in events] == [
+        ("node-invited", "wellkeeper node"),
+        ("node-joined", "wellkeeper run"),
+    ]
+    own = host.folder / "web2/state"
+    entries = [(one.what, one.author.command.split()[1]) for one in history.read(own)[0]]
+    assert entries == [("trust-written", "join"), ("node-joined", "join")]
+    secret = base64.urlsafe_b64encode(invite.secret).decode().rstrip("=")
+    texts = [path.read_text() for state in (host.issuer.state_dir, own) for path in state.glob("*.jsonl")]
+    assert [text for text in texts if secret in text or invite.line in text] == []
 
 
 async def test_invite_is_good_for_one_node_and_one_name(folder: Path) -> None:

@@ -5,14 +5,23 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from wellkeeper_node import durable
+from wellkeeper_node import durable, history
 from wellkeeper_node.agent.keys import NodeKeys
 from wellkeeper_node.errors import FleetError, LockedError
 
 LOCK: Final = "agent.lock"
 _LOCK_SECONDS: Final = 1.0
 # The files of docs/design/0027-agent.md beside the keys, and what a crash left of writing one.
-_STATE: Final = ("manifest.jws", "manifest.lock", "report_number", "pending.json", "status.json", "fleet_keys.json")
+_STATE: Final = (
+    "manifest.jws",
+    "manifest.lock",
+    "report_number",
+    "pending.json",
+    "status.json",
+    "fleet_keys.json",
+    *history.FILES,
+    history.LOCK,
+)
 
 
 @contextlib.contextmanager

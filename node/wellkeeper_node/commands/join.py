@@ -26,9 +26,10 @@ from wellkeeper_node.agent.shown import StatusFile
 from wellkeeper_node.certificates.folders import CertificateFolders
 from wellkeeper_node.certificates.placeholders import make_self_signed
 from wellkeeper_node.clock import SystemClock
-from wellkeeper_node.commands.options import config_option, state_dir_option
+from wellkeeper_node.commands.options import config_option, own_history, state_dir_option
 from wellkeeper_node.deliver.install import install
 from wellkeeper_node.errors import FleetError
+from wellkeeper_node.happened import Happened, What
 from wellkeeper_node.model import LINEAGE_NAME, Identifier, IdentifierType
 from wellkeeper_node.records.relay import RelayRecords
 from wellkeeper_node.settings import NodeSettings
@@ -211,6 +212,8 @@ def _write_trust(places: _Places, answer: JoinAnswer) -> None:
     wanted = Trust(pins.account_thumbprints, pins.publishing_keys, pins.fleet_keys)
     if _read_trust(places) != wanted:
         _write(places.trust_file, trust_file.to_toml(wanted))
+        happened = Happened(What.TRUST_WRITTEN, str(places.trust_file), {"fleet_keys": ", ".join(wanted.fleet_keys)})
+        own_history(places.state_dir).add(happened)
 
 
 def _write_settings(places: _Places, answer: JoinAnswer) -> None:
@@ -234,6 +237,8 @@ def _write_settings(places: _Places, answer: JoinAnswer) -> None:
             "Change these there, or repeat the command with --replace.",
         )
     _write(places.config, settings.to_toml(made))
+    happened = Happened(What.NODE_JOINED, answer.node, {"relays": ", ".join(answer.relays)})
+    own_history(places.state_dir).add(happened)
 
 
 def _write(path: Path, text: str) -> None:

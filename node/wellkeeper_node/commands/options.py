@@ -1,9 +1,13 @@
-"""Options of several commands."""
+"""Options of several commands, and the history that they write."""
 
+import os
+import sys
 from pathlib import Path
 
 import click
 
+from wellkeeper_node.clock import SystemClock
+from wellkeeper_node.history import HistoryFile, author
 from wellkeeper_node.start import CONFIG_VARIABLE, DEFAULT_PATH, DEFAULT_STATE_DIR
 
 config_option = click.option(
@@ -22,3 +26,8 @@ state_dir_option = click.option(
     callback=lambda _context, _parameter, value: Path.cwd() / value,
     help="Directory for the keys of this node, mode 0700.",
 )
+
+
+def own_history(state_dir: Path) -> HistoryFile:
+    """Return the history of this node, as this process writes it."""
+    return HistoryFile(state_dir, author("wellkeeper-node", sys.argv[1:], os.environ), SystemClock())

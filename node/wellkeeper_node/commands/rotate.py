@@ -6,7 +6,8 @@ import click
 
 from wellkeeper_node import settings
 from wellkeeper_node.agent.keys import NodeKeys
-from wellkeeper_node.commands.options import config_option
+from wellkeeper_node.commands.options import config_option, own_history
+from wellkeeper_node.happened import Happened, What
 
 
 @click.command()
@@ -17,6 +18,8 @@ def rotate(config: Path) -> None:
     The agent offers the next keys in its reports, which the current key signs. It uses them once the issuer has
     enrolled them: within seconds if both run, else later. May be repeated.
     """
-    for path in NodeKeys(settings.read(config).state_dir).prepare():
+    state_dir = settings.read(config).state_dir
+    for path in NodeKeys(state_dir).prepare():
+        own_history(state_dir).add(Happened(What.KEY_MADE, "node", {"file": path.name}))
         click.echo(f"made   {path}")
     click.echo("The agent uses the next keys once the issuer has enrolled them. Its log says so.")

@@ -22,7 +22,7 @@ from wellkeeper_client import trust_file
 from wellkeeper_client.joining import Invite, parse_request
 from wellkeeper_client.records import Kind
 from wellkeeper_client.trust_file import Trust
-from wellkeeper_node import settings
+from wellkeeper_node import history, settings
 from wellkeeper_node.agent.join import name_of
 from wellkeeper_node.agent.keys import NodeKeys
 from wellkeeper_node.clock import SystemClock
@@ -277,3 +277,5 @@ async def test_rotate_makes_the_next_keys_once(folder: Path) -> None:
     assert (first.exit_code, first.out.splitlines()[:2]) == (0, made)
     assert (second.exit_code, len(second.out.splitlines())) == (0, 1)
     assert NodeKeys(folder / "state").public == before
+    kinds = [one.what for one in history.read(folder / "state")[0]]
+    assert kinds == ["trust-written", "node-joined", "key-made", "key-made"]
