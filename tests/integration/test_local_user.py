@@ -12,6 +12,7 @@ from stand.daemon import IssuerDaemon
 from tests.integration.observed import installed
 from tests.integration.whole_fleets import Fleet, running_fleet
 from tests.unprivileged import as_unprivileged_user
+from wellkeeper_node import history
 
 pytestmark = [pytest.mark.integration, pytest.mark.root]
 
@@ -61,6 +62,8 @@ async def test_user_without_rights_reads_no_secret_writes_nothing_and_reaches_on
         sockets = {one for one in found if one.is_socket()}
         files = {one for one in found if one.is_file()}
         secrets = {one for one in files if b"PRIVATE KEY" in one.read_bytes()}
+        kinds = {one.what for one in history.read(issuer.state_dir)[0]}
+        assert {"certificate-requested", "certificate-issued", "certificate-delivered"} <= kinds
         kept = {one for one in files for state in (issuer.state_dir, node.folder / "state") if state in one.parents}
         assert {"publishing_key.pem", "fleet_key.pem", "privkey.pem", "signing_key.pem"} <= {
             one.name for one in secrets
