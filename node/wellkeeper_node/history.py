@@ -12,7 +12,7 @@ import os
 import re
 import shlex
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -49,12 +49,15 @@ class Entry:
 
 
 class HistoryFile:
-    """Implements `happened.History` in this directory, which it creates if it is missing."""
+    """Implements `happened.History` in this directory, which it creates if it is missing.
+
+    `author` is called with each addition: the name of a user may be looked up over the network.
+    """
 
     def __init__(
         self,
         state_dir: Path,
-        author: Author,
+        author: Callable[[], Author],
         clock: Clock,
         most_bytes: int = MOST_BYTES,
         lock_seconds: float = _LOCK_SECONDS,
@@ -69,9 +72,10 @@ class HistoryFile:
     def add(self, *happened: Happened) -> None:
         at = self._clock.now()
         for stem in (MAIN, NODES):
-            lines = [_line(at, one, self._author) for one in happened if (one.what in OF_NODES) is (stem == NODES)]
-            if lines:
-                self._try_to_append(stem, b"".join(lines))
+            chosen = [one for one in happened if (one.what in OF_NODES) is (stem == NODES)]
+            if chosen:
+                by = self._author()
+                self._try_to_append(stem, b"".join(_line(at, one, by) for one in chosen))
 
     def _try_to_append(self, stem: str, lines: bytes) -> None:
         try:

@@ -22,7 +22,7 @@ class Case(Protocol):
 class InFile:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self.history = HistoryFile(folder, Author("root", "wellkeeper run"), FakeClock())
+        self.history = HistoryFile(folder, lambda: Author("root", "wellkeeper run"), FakeClock())
 
     def subjects(self) -> list[str]:
         return [one.subject for one in read(self._folder)[0]]

@@ -120,6 +120,7 @@ async def test_nothing_is_written_unencrypted(alone: Issuer, safe: Safe, folder:
         found[1] for line in trace.read_text().splitlines() if (found := re.search(r'"([^"]+)", [^)]*O_CREAT', line))
     }
     own = {str(safe.file.with_name(".backup.age.tmp")), str(alone.certificates_dir / ".lock")}
+    own |= {str(alone.state_dir / name) for name in ("history.jsonl", "history.lock")}
     assert {
         path for path in written if "/.coverage." not in path and path.startswith(("/tmp", "/var/tmp", str(folder)))
     } == own

@@ -28,7 +28,7 @@ from pathlib import Path
 from wellkeeper_node.clock import SystemClock
 from wellkeeper_node.happened import Author, Happened, What
 from wellkeeper_node.history import HistoryFile
-file = HistoryFile(Path(sys.argv[1]), Author("root", "x"), SystemClock(), 20_000)
+file = HistoryFile(Path(sys.argv[1]), lambda: Author("root", "x"), SystemClock(), 20_000)
 while True:
     file.add(*[Happened(What.NODE_REMOVED, "web2")] * 20)
     print(flush=True)
@@ -36,7 +36,7 @@ while True:
 
 
 def history_of(folder: Path, clock: FakeClock, most_bytes: int = history.MOST_BYTES) -> HistoryFile:
-    return HistoryFile(folder, ALICE, clock, most_bytes, lock_seconds=0.1)
+    return HistoryFile(folder, lambda: ALICE, clock, most_bytes, lock_seconds=0.1)
 
 
 def subjects(folder: Path) -> list[str]:

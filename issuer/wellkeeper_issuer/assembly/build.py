@@ -25,12 +25,12 @@ from wellkeeper_issuer.settings import Settings
 from wellkeeper_issuer.settings.cas import directory_urls
 from wellkeeper_node.clock import SystemClock
 from wellkeeper_node.errors import InstallError
-from wellkeeper_node.history import HistoryFile, author
 from wellkeeper_node.model import Node
 
 if TYPE_CHECKING:
     from wellkeeper_issuer.outside.keys.accounts import AccountFolder
     from wellkeeper_node.certificates.folders import CertificateFolders
+    from wellkeeper_node.history import HistoryFile
     from wellkeeper_node.nginx.absent import AbsentNginx
     from wellkeeper_node.nginx.control import Control
     from wellkeeper_node.nginx.factory import HostNginx
@@ -55,9 +55,11 @@ def accounts(settings: Settings) -> "AccountFolder":
     )
 
 
-def history(state_dir: Path) -> HistoryFile:
+def history(state_dir: Path) -> "HistoryFile":
     """Return the history, as this process writes it."""
-    return HistoryFile(state_dir, author("wellkeeper", sys.argv[1:], os.environ), SystemClock())
+    from wellkeeper_node.history import HistoryFile, author
+
+    return HistoryFile(state_dir, lambda: author("wellkeeper", sys.argv[1:], os.environ), SystemClock())
 
 
 def certificates(settings: Settings) -> "CertificateFolders":

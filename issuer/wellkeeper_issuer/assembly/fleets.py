@@ -61,11 +61,11 @@ async def _open(settings: Settings, state: State, relay: "RelayRecords") -> "Fle
     from wellkeeper_issuer.outside.state.restored import RestoredFile
 
     keys, clock = FleetKeys(settings.state_dir), SystemClock()
-    keys.make()
+    history = build.history(settings.state_dir)
+    keys.make(history)
     kept = disk(settings)
     notifications = build.make_notifications(settings)
     notices = NodeNotices(state.notes, notifications, kept.bundles, clock)
-    history = build.history(settings.state_dir)
     joins = Joins(state.fleet, notifications, clock, history)
     names = [one.name for one in settings.certificates]
     has_others = bool(build.nodes(settings))

@@ -115,7 +115,7 @@ def _prepare(path: Path, sources: Sources, addresses: tuple[str, ...]) -> _Liste
     others = tuple(file for file in sources.drop_ins if file.path != drop_in)
     settings = check(Sources(sources.main, others if is_known else (*others, new)))
     keys = FleetKeys(settings.state_dir)
-    keys.make()
+    keys.make(build.history(settings.state_dir))
     public = tuple(encode_public_key(key) for key in keys.trusted)
     mine = next((file.values[FLEET].get("listen", ()) for file in sources.drop_ins if file.path == drop_in), ())
     former = tuple(one for one in mine if one not in addresses)

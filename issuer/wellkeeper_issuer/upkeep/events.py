@@ -2,26 +2,24 @@
 
 from collections.abc import Iterator
 
-from wellkeeper_issuer.records import LOCAL_NODE
+from wellkeeper_issuer.records import LOCAL_NODE, Issued
 from wellkeeper_issuer.upkeep.certificate_run import CertificateRun
 from wellkeeper_node.errors import ReloadError, VerifyError
 from wellkeeper_node.happened import Happened, What
 
 
-def issue_of(run: CertificateRun) -> Iterator[Happened]:
-    """Yield the certificate that the CA has issued."""
-    if run.issued is None:
-        return
-    installed, origin = run.issued.installed, run.issued.origin
+def issue_of(issued: Issued, reason: str) -> Happened:
+    """Return the event of a certificate that the CA has issued, for this reason."""
+    installed, origin = issued.installed, issued.origin
     details = {
         "version": installed.version,
         "serial": installed.certificate.serial,
         "ca": origin.directory_url,
         "account": origin.account_url,
         "names": ", ".join(sorted(map(str, installed.certificate.identifiers))),
-        "reason": run.reason,
+        "reason": reason,
     }
-    yield Happened(What.CERTIFICATE_ISSUED, run.lineage.name, details)
+    return Happened(What.CERTIFICATE_ISSUED, installed.lineage, details)
 
 
 def delivery_of(run: CertificateRun) -> Iterator[Happened]:

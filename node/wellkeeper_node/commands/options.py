@@ -30,4 +30,4 @@ state_dir_option = click.option(
 
 def own_history(state_dir: Path) -> HistoryFile:
     """Return the history of this node, as this process writes it."""
-    return HistoryFile(state_dir, author("wellkeeper-node", sys.argv[1:], os.environ), SystemClock())
+    return HistoryFile(state_dir, lambda: author("wellkeeper-node", sys.argv[1:], os.environ), SystemClock())

@@ -15,6 +15,7 @@ from wellkeeper_node.happened import Author, Happened, What
 from wellkeeper_node.history import HistoryFile
 
 NOW = datetime.now(UTC)
+ALICE = Author("root", "wellkeeper node add web2 wkn1:x", "alice")
 REASON = "nginx says no \x1b[31m" + "x y " * 100
 
 
@@ -23,7 +24,7 @@ def filled(program: Program) -> Program:
     """Return a host on which something happened ten days ago, and more an hour ago."""
     program.configure("a.example")
     clock = FakeClock(NOW - timedelta(days=10))
-    file = HistoryFile(program.state_dir, Author("root", "wellkeeper node add web2 wkn1:x", "alice"), clock)
+    file = HistoryFile(program.state_dir, lambda: ALICE, clock)
     file.add(Happened(What.NODE_ADDED, "web2"))
     clock.advance(timedelta(days=10, hours=-1).total_seconds())
     file.add(Happened(What.CERTIFICATE_REFUSED, "a.example", {"node": "web2", "reason": REASON}))
@@ -127,6 +128,8 @@ def test_commands_leave_what_they_changed_and_no_secret(program: Program) -> Non
         ("certificate-added", "b.example"),
         ("node-added", "web9"),
         ("node-removed", "web9"),
+        ("key-made", "fleet"),
+        ("key-made", "fleet"),
         ("settings-written", str(program.config.with_name("relay.env"))),
         ("settings-written", str(program.config.with_suffix(".d") / "fleet.toml")),
         ("trust-written", str(program.config.with_name("trust.toml"))),

@@ -117,7 +117,8 @@ class AccountFolder:
             if presence.exists(following):
                 os.replace(following, path)  # noqa: PTH105 - names the operation
                 durable.sync(path.parent)
-                self._tell(What.KEY_SWITCHED, "account", ca=directory_url, file=path.name)
+                thumbprint = key_files.account_thumbprint(self.account_key(directory_url))
+                self._tell(What.KEY_SWITCHED, "account", ca=directory_url, thumbprint=thumbprint)
 
     def forget_next_account_key(self, directory_url: str) -> None:
         """Delete the next key; the caller knows that no account has it. Idempotent."""

@@ -13,6 +13,7 @@ from wellkeeper_issuer.errors import SettingsError
 from wellkeeper_issuer.outside.keys import key_files
 from wellkeeper_issuer.outside.keys.signing_keys import FROM_BACKUP, SigningKey
 from wellkeeper_node import durable, presence
+from wellkeeper_node.happened import NO_HISTORY, Happened, History, What
 
 
 class FleetKeys(SigningKey):
@@ -21,7 +22,7 @@ class FleetKeys(SigningKey):
     def __init__(self, state_dir: Path) -> None:
         super().__init__(state_dir, "fleet_key", "fleet")
 
-    def make(self) -> tuple[Path, ...]:
+    def make(self, history: History = NO_HISTORY) -> tuple[Path, ...]:
         """Create the missing keys and return their paths; an existing one is never replaced.
 
         Raises SettingsError, also when the current key was lost: nodes would not trust another one.
@@ -33,6 +34,7 @@ class FleetKeys(SigningKey):
                 raise SettingsError("the fleet key was lost", f"{self.path} does not exist", FROM_BACKUP)
             for path in made:
                 key_files.make_ed25519_key(path)
+            history.add(*(Happened(What.KEY_MADE, "fleet", {"file": path.name}) for path in made))
             return made
 
     @property
