@@ -11,10 +11,11 @@ from typing import Final, Protocol
 
 
 class What(StrEnum):
-    """All kinds of events. The subject is a node, a certificate, a CA, a kind of key, or a file."""
+    """All kinds of events. The subject is a node, an invite, a certificate, a CA, a kind of key, a file, or a host."""
 
     NODE_INVITED = "node-invited"
     INVITE_EXPIRED = "invite-expired"
+    INVITE_REVOKED = "invite-revoked"
     NODE_ADDED = "node-added"
     NODE_JOINED = "node-joined"
     NODE_REKEYED = "node-rekeyed"
@@ -36,6 +37,7 @@ class What(StrEnum):
     TRUST_WRITTEN = "trust-written"
     BACKUP_WRITTEN = "backup-written"
     BACKUP_RESTORED = "backup-restored"
+    STANDBY_PROMOTED = "standby-promoted"
 
 
 # A node may cause as many of them as it likes.

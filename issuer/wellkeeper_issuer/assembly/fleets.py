@@ -70,7 +70,7 @@ async def _open(settings: Settings, state: State, relay: "RelayRecords") -> "Fle
     names = [one.name for one in settings.certificates]
     has_others = bool(build.nodes(settings))
     public = tuple(map(encode_public_key, keys.trusted))
-    forgetting = Forgetting(state.fleet, notifications, clock)
+    forgetting = Forgetting(state.fleet, notifications, clock, history)
     minutes = settings.fleet.restore_wait_minutes
     catching_up = CatchingUp(RestoredFile(settings.state_dir), kept.archive, state.schedules, clock, minutes)
     own = find_id(settings.state_dir, socket.gethostname(), clock.now())

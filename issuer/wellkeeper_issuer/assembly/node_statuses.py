@@ -57,9 +57,8 @@ async def read_issuers_warning(settings: Settings) -> str:
     Raises SettingsError and JournalError.
     """
     from wellkeeper_client.signing import key_id
-    from wellkeeper_issuer.fleet.fleet import read_seen
     from wellkeeper_issuer.fleet.other_issuers import describe, find_others, heartbeats_in
-    from wellkeeper_issuer.fleet.reports import LATELY_SECONDS
+    from wellkeeper_issuer.fleet.reports import LATELY_SECONDS, read_seen
     from wellkeeper_issuer.outside.keys.fleet_keys import FleetKeys
 
     own, now = read_id(settings.state_dir), SystemClock().now()

@@ -63,8 +63,7 @@ async def remote_nodes(settings: Settings) -> "AsyncIterator[tuple[RelayedRespon
 
 
 async def _read(settings: Settings) -> "tuple[Mapping[str, NodeBody], Mapping[str, Seen]]":
-    from wellkeeper_issuer.fleet.fleet import to_bodies
-    from wellkeeper_issuer.fleet.node_status import is_gone
+    from wellkeeper_issuer.fleet.node_status import is_gone, to_bodies
     from wellkeeper_issuer.fleet.reports import read_seen
 
     now = SystemClock().now()

@@ -86,19 +86,26 @@ def invite(name: str | None, config: Path | None, *, as_json: bool, revoke: str 
         if name is not None or given["uses"] is not None:
             raise click.UsageError("--revoke ID takes no other options")
         ended = interrupts.run(end_invite(settings, revoke))
+        build.history(settings.state_dir).add(Happened(What.INVITE_REVOKED, ended.node or ended.id))
         print_json(_to_json(ended)) if as_json else click.echo(f"revoked {ended.id}")
         return
     made, kept = _make(settings, name, given)
 
     def show() -> None:
-        details = {**rights_of(kept), "until": format_time(kept.expires_at)}
-        build.history(settings.state_dir).add(Happened(What.NODE_INVITED, name, details))
+        build.history(settings.state_dir).add(_event(kept))
         if as_json:
             print_json(_to_json(kept, made.line))
         else:
             click.echo(_explain(made, kept))
 
     interrupts.run(_offer(settings, kept, show, is_quiet=as_json))
+
+
+def _event(made: OpenInvite) -> Happened:
+    details = {**rights_of(made), "until": format_time(made.expires_at)}
+    if made.is_reusable:
+        details |= {"uses": str(made.uses), "ephemeral": "yes" if made.is_ephemeral else "no"}
+    return Happened(What.NODE_INVITED, made.node or made.id, details)
 
 
 def _make(settings: Settings, name: str | None, given: dict[str, Any]) -> tuple[Invite, OpenInvite]:

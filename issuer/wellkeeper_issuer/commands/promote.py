@@ -13,6 +13,7 @@ from wellkeeper_issuer.commands.terminal import interrupts, options
 from wellkeeper_issuer.commands.terminal.json_output import print_json
 from wellkeeper_issuer.errors import BackupError, SettingsError
 from wellkeeper_issuer.outside.state.standby import Standby, read_standby
+from wellkeeper_node.happened import Happened, What
 from wellkeeper_node.wording import counted
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def promote(config: Path | None, *, force: bool, dry_run: bool, as_json: bool) -
 
     Exit status: 0 promoted, 1 refused, or the state cannot be used, 2 usage or settings.
     """
-    from wellkeeper_issuer.assembly import promotion
+    from wellkeeper_issuer.assembly import build, promotion
 
     settings = options.read(config, is_for_standbys=True)
     standby = read_standby(settings.state_dir)
@@ -44,6 +45,7 @@ def promote(config: Path | None, *, force: bool, dry_run: bool, as_json: bool) -
     if not dry_run:
         _check(looked, is_forced=force)
         interrupts.run(promotion.promote(settings, node, looked))
+        build.history(settings.state_dir).add(Happened(What.STANDBY_PROMOTED, standby.host, _details(looked)))
     if as_json:
         print_json(_to_json(standby, looked, is_promoted=not dry_run))
     else:
@@ -61,6 +63,10 @@ def _check(looked: "Looked", *, is_forced: bool) -> None:
         click.echo(f"warning: {doubt}", err=True)
     if sys.stdin.isatty():
         click.confirm("Two issuers may renew the same certificates. Promote this host?", abort=True, err=True)
+
+
+def _details(looked: "Looked") -> dict[str, str]:
+    return {"doubts": "; ".join(looked.doubts)} if looked.doubts else {}
 
 
 def _next_steps(standby: Standby) -> tuple[str, ...]:

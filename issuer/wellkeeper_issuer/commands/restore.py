@@ -96,8 +96,9 @@ def restore(  # noqa: PLR0913 - the options
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """The content of a backup, and the SHA-256 of the file."""
+    """A backup that was read: the file, its content, and its SHA-256."""
 
+    file: Path
     contents: "Contents"
     digest: str
 
@@ -107,7 +108,7 @@ def _read(file: Path, identities: tuple[Path, ...], passphrase_file: Path | None
 
     encrypted = secrets.read(file)
     plain = secrets.decrypting(encrypted, identities, passphrase_file).decrypt(encrypted)
-    return _Found(contents.unpack(plain), hashlib.sha256(encrypted).hexdigest())
+    return _Found(file, contents.unpack(plain), hashlib.sha256(encrypted).hexdigest())
 
 
 def _restore(read: _Found, config: Path | None, *, is_standby: bool, is_dry: bool) -> _Result:
@@ -122,11 +123,12 @@ def _restore(read: _Found, config: Path | None, *, is_standby: bool, is_dry: boo
     items = [*_mark(found), *find_items(found, path)]
     chosen = standby.choose(found.manifest, items, path) if is_standby else (items, ())
     restoring = Restoring(chosen[0], *places, read.digest, chosen[1])
+    details = {"sha256": read.digest, **({"as": "standby"} if is_standby else {})}
     try:
         if is_dry:
             return _Result(found, False, False, () if restoring.is_decided else restoring.taken(), ())
         is_continued = _place(restoring)
-        build.history(restoring.state_dir).add(Happened(What.BACKUP_RESTORED, str(file), {"sha256": digest}))
+        build.history(restoring.state_dir).add(Happened(What.BACKUP_RESTORED, str(read.file), details))
     except OSError as error:
         what, why = f"cannot restore into {error.filename or restoring.state_dir}", error.strerror or str(error)
         raise BackupError(what, why, remedies.of_storing(error)) from error

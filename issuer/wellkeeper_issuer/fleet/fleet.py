@@ -22,12 +22,13 @@ from wellkeeper_issuer.fleet.distribution import Disk, Distribution, node_record
 from wellkeeper_issuer.fleet.feed import Feed, Listener
 from wellkeeper_issuer.fleet.fleet_history import FleetHistory
 from wellkeeper_issuer.fleet.joins import Joins
-from wellkeeper_issuer.fleet.node_status import has_ended, is_gone, wrong_versions
+from wellkeeper_issuer.fleet.node_status import has_ended, is_gone, to_bodies
 from wellkeeper_issuer.fleet.other_issuers import OtherIssuers
 from wellkeeper_issuer.fleet.rekeying import rekeyed
 from wellkeeper_issuer.fleet.relayed import RelayedResponder
 from wellkeeper_issuer.fleet.reports import Reports, Seen, read_seen
 from wellkeeper_issuer.fleet.restored import CatchingUp, Heard, Restored
+from wellkeeper_issuer.fleet.roll_outs import RollOuts
 from wellkeeper_issuer.ports.fleet import EnrolledNode, FleetRecords
 from wellkeeper_node.errors import WellkeeperError
 from wellkeeper_node.happened import NO_HISTORY, History
@@ -43,8 +44,6 @@ _RECORD_SECONDS: Final = 1.0
 # A node whose nginx is slow, or that reloads for one certificate after the other.
 _SETTLE_SECONDS: Final = 45.0
 _RELAY_SECONDS: Final = 10.0
-# One node alone may have a fault of its own.
-_STOPPED_BY: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +102,8 @@ class Fleet:
         self.distribution = Distribution(
             self.feed, deps.disk, deps.fleet_key, self.bodies, clock, deps.fleet_keys, self.restored
         )
+        self.roll_outs = RollOuts(self.distribution, self.reports, self.bodies, self._history)
         self._refreshed_at = -math.inf
-        self._stopped: set[tuple[str, int]] = set()
         self._has_changed = asyncio.Event()
 
     def bodies(self) -> Mapping[str, NodeBody]:
@@ -132,7 +131,7 @@ class Fleet:
             await self.feed.wait(seconds=_RELAY_SECONDS)
             if self._deps.catching_up is not None:
                 await self._deps.catching_up.wait(self._greet, self._hear_all)
-            group.create_task(self._watch_roll_outs())
+            group.create_task(self.roll_outs.watch())
             await self._hear_nodes()
             while True:
                 await self.beat()
@@ -149,7 +148,8 @@ class Fleet:
 
     async def _hear_all(self) -> Heard:
         await self._read_nodes()
-        return Heard(self.nodes, self.reports.last, await self.distribution.learn())
+        present = [name for name in self.nodes if not self._is_gone(name)]
+        return Heard(present, self.reports.last, await self.distribution.learn())
 
     async def _hear_nodes(self) -> None:
         """Let nodes connect and say whether another issuer took over, before they get anything."""
@@ -265,37 +265,6 @@ class Fleet:
     def _has_unrecorded(self) -> bool:
         return any(self._recorded.get(name) != seen.number for name, seen in self.reports.last.items())
 
-    async def stop_wrong_roll_outs(self) -> None:
-        """Send the former version of a certificate again if several nodes report the new one as wrong."""
-        for lineage, number, nodes in self._wrong():
-            self._stopped.add((lineage, number))
-            try:
-                has_gone_back = await self.distribution.go_back(lineage)
-            except WellkeeperError as error:
-                _log.error("cannot stop the roll-out of %s: %s", lineage, error)
-                continue
-            result = (
-                "they get the former version again" if has_gone_back else "there is no former version to go back to"
-            )
-            _log.error("certificate %s is wrong on nodes %s: %s", lineage, ", ".join(nodes), result)
-            await self._history.stopped(lineage, number, nodes, result)
-
-    async def _watch_roll_outs(self) -> None:
-        while True:
-            await self.reports.until(lambda: bool(self._wrong()), _REFRESH_SECONDS)
-            await self.stop_wrong_roll_outs()
-
-    def _wrong(self) -> list[tuple[str, int, list[str]]]:
-        """Return the roll-outs to stop: certificate, number of the version, nodes."""
-        bodies, listed = self.bodies(), {(name, one.version.number) for name, one in self.distribution.listed.items()}
-        found = []
-        for (lineage, number), names in wrong_versions(self.reports.last).items():
-            # A node has no say in certificates that it does not get.
-            nodes = [name for name in names if bodies[name].gets(lineage)]
-            if (lineage, number) in listed - self._stopped and len(nodes) >= _STOPPED_BY:
-                found.append((lineage, number, nodes))
-        return found
-
     def _has_tried_all(self, node: str) -> bool:
         body, report = self.bodies()[node], self.reports.of(node)
         return all(
@@ -324,10 +293,3 @@ async def open_fleet(deps: Deps) -> Fleet:
         await deps.catching_up.open()
     reports = await deps.records.read_reports()
     return Fleet(deps, await deps.records.read_nodes(), {name: read_seen(one) for name, one in reports.items()})
-
-
-def to_bodies(nodes: Mapping[str, EnrolledNode]) -> Mapping[str, NodeBody]:
-    """Return what the records of these nodes say."""
-    return {
-        name: NodeBody(node.signing_key, node.sealing_key, node.lineages, node.answers) for name, node in nodes.items()
-    }

@@ -14,6 +14,7 @@ from wellkeeper_issuer.fleet.node_status import is_to_be_forgotten
 from wellkeeper_issuer.ports.fleet import EnrolledNode, FleetRecords
 from wellkeeper_issuer.ports.people import Notifications
 from wellkeeper_issuer.records import Notice
+from wellkeeper_node.happened import NO_HISTORY, Happened, History, What, record
 from wellkeeper_node.ports import Clock
 from wellkeeper_node.wording import format_time
 
@@ -29,6 +30,7 @@ class Forgetting:
     records: FleetRecords
     notifications: Notifications
     clock: Clock
+    history: History = NO_HISTORY
     _found: dict[str, float] = field(default_factory=dict)
     _outages: int = 0
 
@@ -50,6 +52,7 @@ class Forgetting:
         detail = f"it is ephemeral, and was not seen since {format_time(since)}"
         await self.records.forget_node(node.name)
         _log.info("node %r was removed: %s", node.name, detail)
+        await record(self.history, Happened(What.NODE_REMOVED, node.name, {"unseen since": format_time(since)}))
         try:
             await self.notifications.send(Notice.FORGOTTEN, node.name, detail)
         except HookError as error:

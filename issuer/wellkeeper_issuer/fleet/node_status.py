@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+from wellkeeper_client.fleet_bodies import NodeBody
 from wellkeeper_issuer.fleet.reports import Seen
 from wellkeeper_issuer.ports.fleet import EnrolledNode, MissingToken
 from wellkeeper_node.agent.report import CertificateReport, CertificateState, Report
@@ -176,3 +177,10 @@ def _concern(seen: Seen | None) -> str | None:
     if report.responder.error:
         return f"its responder: {report.responder.error}"
     return report.concern
+
+
+def to_bodies(nodes: Mapping[str, EnrolledNode]) -> Mapping[str, NodeBody]:
+    """Return what the records of these nodes say."""
+    return {
+        name: NodeBody(node.signing_key, node.sealing_key, node.lineages, node.answers) for name, node in nodes.items()
+    }

@@ -121,6 +121,6 @@ async def test_stopped_roll_out_is_recorded(played: Played, fleet: Fleet, web2: 
     for node in (web2, web3):
         await node.report(WRONG, number=2)
     played.history.happened.clear()
-    await fleet.stop_wrong_roll_outs()
+    await fleet.roll_outs.stop_wrong()
     details = {"nodes": "web2, web3", "version": "2", "result": "they get the former version again"}
     assert played.history.happened == [Happened(What.CERTIFICATE_ROLLED_BACK, "web", details)]

@@ -128,7 +128,7 @@ async def test_invited_node_is_enrolled_and_answered(host: Host, caplog: pytest.
 
 
 async def test_invite_that_expires_unused_is_in_the_history_once(host: Host) -> None:
-    await host.records.record_invite(replace(OPEN, id="u" * 22, node="used", signing_key="s", sealing_key="x"))
+    await host.records.record_invite(replace(OPEN, id="u" * 22, node="used", used_by=frozenset({"s"})))
     async with host.working():
         host.clock.advance(3601)
         for _ in range(2):

@@ -20,7 +20,7 @@ async def test_wrong_certificate_on_two_nodes_stops_its_roll_out(
     async with running(fleet):
         await played.report(played.web2, CertificateState.WRONG, 2)
         await run_tasks_until(lambda: fleet.reports.of("web2") == played.web2.report)
-        await fleet.stop_wrong_roll_outs()
+        await fleet.roll_outs.stop_wrong()
         assert (await played.listed())[0] == 2
         await played.report(played.web3, CertificateState.WRONG, 2)
         await run_tasks_until(lambda: fleet.distribution.listed["web"].version.number == 3)
@@ -40,7 +40,7 @@ async def test_refusal_by_two_nodes_stops_no_roll_out(played: Played) -> None:
             certificates={"web": CertificateReport(2, "ab" * 32, CertificateState.REFUSED, "nginx says no")},
         )
         fleet.reports.take(node.signed(1))
-    await fleet.stop_wrong_roll_outs()
+    await fleet.roll_outs.stop_wrong()
     assert await played.listed() == (2, second)
 
 
@@ -55,7 +55,7 @@ async def test_first_certificate_that_is_wrong_is_reported_once(
         )
         fleet.reports.take(node.signed(1))
     for _ in range(2):
-        await fleet.stop_wrong_roll_outs()
+        await fleet.roll_outs.stop_wrong()
     assert [one for one in caplog.messages if "there is no former version" in one] == caplog.messages
     assert len(caplog.messages) == 1
 
@@ -72,7 +72,7 @@ async def test_roll_out_that_cannot_be_stopped_is_logged(played: Played, caplog:
         fleet.reports.take(node.signed(1))
     (played.folder / "manifest.jws").unlink()
     (played.folder / "manifest.jws").mkdir()
-    await fleet.stop_wrong_roll_outs()
+    await fleet.roll_outs.stop_wrong()
     assert "cannot stop the roll-out of web" in caplog.text
 
 
@@ -87,5 +87,5 @@ async def test_node_has_no_say_in_certificates_that_it_does_not_get(played: Play
             node.report, certificates={"web": CertificateReport(2, "ab" * 32, CertificateState.WRONG)}
         )
         fleet.reports.take(node.signed(1))
-    await fleet.stop_wrong_roll_outs()
+    await fleet.roll_outs.stop_wrong()
     assert await played.listed() == (2, second)
