@@ -140,11 +140,11 @@ class CatchingUp:
         """Return once there is nothing to wait for. `greet`, called each minute, lets nodes report."""
         next_minute = -math.inf
         while self.restored.is_waiting:
+            is_new_minute = self._clock.monotonic() >= next_minute
+            if is_new_minute:
+                next_minute = self._clock.monotonic() + _MINUTE_SECONDS
+                await _logging_failure(greet())
             try:
-                is_new_minute = self._clock.monotonic() >= next_minute
-                if is_new_minute:
-                    next_minute = self._clock.monotonic() + _MINUTE_SECONDS
-                    await greet()
                 if await self._is_over(await hear()):
                     break
                 if is_new_minute:
@@ -212,6 +212,14 @@ class CatchingUp:
         else:
             await asyncio.to_thread(self._file.write, restore)
         self.restored.restore = None if is_over else restore
+
+
+async def _logging_failure(work: Awaitable[None]) -> None:
+    """Log what fails: it must not prolong the wait."""
+    try:
+        await work
+    except WellkeeperError as error:
+        _log.error("%s", error)
 
 
 def _log_end(missing: Mapping[str, str], manifest: Manifest | None, lost: Mapping[str, Lost]) -> None:

@@ -10,6 +10,7 @@ from tests.issuer.fleet.played import Played
 from tests.issuer.fleet.relays import PlayedNode
 from wellkeeper_client.record_state import Stored
 from wellkeeper_issuer.fleet.fleet import Fleet
+from wellkeeper_issuer.fleet.joins import Joins
 from wellkeeper_issuer.fleet.restored import CatchingUp
 from wellkeeper_issuer.outside.archive import ArchiveFolder
 from wellkeeper_issuer.outside.state.restored import RestoredFile
@@ -52,13 +53,13 @@ class Restoring:
     def nodes(self) -> tuple[PlayedNode, PlayedNode]:
         return self.played.web2, self.played.web3
 
-    async def open(self, minutes: float = MINUTES) -> Fleet:
+    async def open(self, joins: Joins | None = None) -> Fleet:
         """Return the fleet of another process on the restored host."""
         self.restored = Played(self.folder, self.clock)
         self.restored.relay, self.restored.records = self.relay, self.records
         archive = ArchiveFolder(self.folder / "certificates")
-        self.catching_up = CatchingUp(self.file, archive, self.schedules, self.clock, minutes)
-        return await self.restored.open(catching_up=self.catching_up)
+        self.catching_up = CatchingUp(self.file, archive, self.schedules, self.clock, MINUTES)
+        return await self.restored.open(joins=joins, catching_up=self.catching_up)
 
     async def offer(self) -> None:
         """Offer the newest manifest, as a node does to a relay without any."""

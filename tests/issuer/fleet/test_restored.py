@@ -9,9 +9,12 @@ import pytest
 from tests.fakes import FakeClock, run_tasks_until
 from tests.issuer.fleet.played import Played, running
 from tests.issuer.fleet.restores import MINUTES, Restoring
+from tests.issuer.fleet.test_joins import OPEN, Notes
+from tests.joins import INVITE
 from wellkeeper_client.records import Kind
 from wellkeeper_issuer.errors import DeferredError
 from wellkeeper_issuer.fleet.fleet import Fleet
+from wellkeeper_issuer.fleet.joins import Joins
 from wellkeeper_issuer.ports.fleet import Lost, Restore
 from wellkeeper_issuer.records import Rule
 from wellkeeper_node.clock import SystemClock
@@ -152,6 +155,29 @@ async def test_node_that_is_removed_is_not_waited_for(restoring: Restoring) -> N
         await until_missing(fleet, "web3")
         await restoring.records.forget_node("web3")
         await run_tasks_until(lambda: not fleet.restored.is_waiting)
+
+
+async def test_invite_that_cannot_be_offered_does_not_prolong_the_wait(
+    restoring: Restoring, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    await restoring.records.record_invite(replace(OPEN, expires_at=clock.now() + timedelta(hours=2)))
+    await restoring.offer()
+    await restoring.report(*restoring.nodes)
+    fleet = await restoring.open(Joins(restoring.records, Notes(), clock))
+    async with running(fleet):
+        await run_tasks_until(lambda: not fleet.restored.is_waiting)
+    assert "cannot sign invite/" in caplog.text
+
+
+async def test_node_may_join_meanwhile_and_is_waited_for(restoring: Restoring, clock: FakeClock) -> None:
+    await restoring.records.record_invite(replace(OPEN, expires_at=clock.now() + timedelta(minutes=30)))
+    await restoring.offer()
+    await restoring.report(*restoring.nodes)
+    await restoring.records.record_node(replace((await restoring.records.read_nodes())["web2"], name="web9"))
+    fleet = await restoring.open(Joins(restoring.records, Notes(), clock))
+    async with running(fleet):
+        await until_missing(fleet, "web9")
+        assert await restoring.relay.keys(Kind.INVITE) == [f"invite/{INVITE.id}"]
 
 
 async def test_another_worker_may_end_the_wait(restoring: Restoring) -> None:
