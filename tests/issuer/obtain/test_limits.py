@@ -226,3 +226,13 @@ async def test_window_is_described_in_words(limits: Limits, seconds: float, repo
     rule = Limit(Spent.ORDER, Scope.ACCOUNT, 1, seconds)
     await limits.reserve(CA, [rule], WWW)
     assert f"per account in {reported}, and" in str(await refused(limits, [rule], WWW))
+
+
+async def test_certificate_of_another_issuer_counts_once_with_its_order(limits: Limits, clock: FakeClock) -> None:
+    rules = [ORDERS, PER_SET, FAILED]
+    for _ in range(2):
+        await limits.count_issued(CA, rules, WWW, clock.now() - timedelta(minutes=1))
+    assert {(one.limit.spent, one.used) for one in await limits.budgets(CA, rules)} == {
+        (Spent.ORDER, 1),
+        (Spent.CERTIFICATE, 1),
+    }
