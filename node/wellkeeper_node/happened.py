@@ -1,6 +1,6 @@
-"""What a history records: what happened, to what, and who did it. Pure; `wellkeeper_node.history` writes it.
+"""Events of a history: what happened, to what, and who did it. Pure; `wellkeeper_node.history` writes them.
 
-Nothing in it is secret.
+Nothing in them is secret.
 """
 
 import asyncio
@@ -71,7 +71,7 @@ class History(Protocol):
 
 
 class NoHistory:
-    """Implements `History` where nobody reads one."""
+    """Implements `History` where none is kept."""
 
     def add(self, *happened: Happened) -> None: ...
 

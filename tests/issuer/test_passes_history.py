@@ -1,4 +1,4 @@
-"""What a pass leaves in the history: what was issued, and what this host's nginx serves or refused."""
+"""The history after a pass: what was issued, and what this host's nginx serves or refused."""
 
 import pytest
 
@@ -62,7 +62,7 @@ async def test_version_whose_handshakes_are_refused_is_rolled_back(host: Host) -
     assert f"so {before} is live again" in rolled_back.details["reason"]
 
 
-async def test_next_version_that_is_refused_in_turn_is_recorded_too(host: Host) -> None:
+async def test_next_version_that_is_refused_as_well_is_recorded_too(host: Host) -> None:
     host.nginx.refusal = "no"
     await host.run(A)
     host.wait(60)

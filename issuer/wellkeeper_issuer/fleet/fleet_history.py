@@ -1,4 +1,4 @@
-"""What nodes report, for the history: each delivery once, although a node repeats it every minute, and may lie."""
+"""Record in the history what nodes report: each delivery once, although a node repeats it each minute, and may lie."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""What a pass did with one certificate, for the history: issued, and delivered to the nginx of this host or not."""
+"""Describe for the history what a pass did with one certificate: issued, and delivered to this host's nginx or not."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""What nodes leave in the history: each delivery and refusal once, whatever they report and however often."""
+"""The history of what nodes have: each delivery and refusal once, whatever they report and however often."""
 
 from dataclasses import replace
 
