@@ -83,7 +83,8 @@ class Fleet:
         self._recorded = {name: seen.number for name, seen in last.items()}
         keys = [deps.fleet_key.public_key(), *map(decode_public_key, deps.fleet_keys)]
         self.others = OtherIssuers(deps.own, {key_id(key): key for key in keys}, self.reports, clock)
-        self._history = FleetHistory(deps.history, {name: seen.report for name, seen in last.items()})
+        known = {(name, nodes[name].enrolled_at): seen.report for name, seen in last.items() if name in nodes}
+        self._history = FleetHistory(deps.history, known)
         listeners: dict[Kind, Listener] = {Kind.REPORT: self.reports.take, Kind.MANIFEST: self._hear}
         listeners[Kind.HEARTBEAT] = self.others.hear
         if deps.joins is not None:
@@ -231,7 +232,7 @@ class Fleet:
 
     async def record_reports(self) -> None:
         """Record the reports that are new. Raises JournalError."""
-        nodes = self.nodes
+        nodes = self.nodes  # others may be enrolled meanwhile
         new = [seen for name, seen in self.reports.last.items() if self._recorded.get(name) != seen.number]
         await self._deps.records.record_reports(*(one.to_record() for one in new))
         self._recorded |= {seen.node: seen.number for seen in new}

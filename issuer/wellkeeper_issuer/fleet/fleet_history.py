@@ -16,13 +16,14 @@ _REFUSED: Final = frozenset({CertificateState.REFUSED, CertificateState.FAILED, 
 
 @dataclass(slots=True)
 class FleetHistory:
-    """`last` are the reports that an earlier process has recorded.
+    """`last` are the reports that an earlier process has recorded, by name of the node and time of its enrolment.
 
-    In memory, each certificate has a bit per node that had or refused its newest version.
+    Another node of the same name has had nothing. In memory, each certificate has a bit per node that had or refused its
+    newest version.
     """
 
     history: History
-    last: dict[str, Report]
+    last: dict[tuple[str, datetime], Report]
     _places: dict[tuple[str, datetime], int] = field(default_factory=dict)
     _known: dict[tuple[str, What], tuple[int, int]] = field(default_factory=dict)
 
@@ -32,10 +33,11 @@ class FleetHistory:
         """Record the first delivery and the first refusal of each listed version by each node that should have it."""
         happened = list[Happened]()
         for seen in reports:
-            before, node = self.last.get(seen.node), nodes[seen.node]
+            node = nodes[seen.node]
+            before = self.last.get((node.name, node.enrolled_at))
             wanted = {name: listed[name] for name in _changed(before, seen.report, listed) if _gets(node, name)}
             happened += self._news(node, before, seen.report, wanted)
-            self.last[seen.node] = seen.report
+            self.last[node.name, node.enrolled_at] = seen.report
         await record(self.history, *happened)
 
     async def rekeyed(self, node: EnrolledNode, former: EnrolledNode) -> None:

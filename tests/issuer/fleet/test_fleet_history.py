@@ -1,6 +1,7 @@
 """The history of what nodes have: each delivery and refusal once, whatever they report and however often."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -85,6 +86,16 @@ async def test_digest_in_a_long_report_is_a_delivery(played: Played, web2: Repor
         await web2.report(done=frozenset({done_digest("web", 1)}))
     await web2.report(SERVED)
     assert [one.details["state"] for one in played.history.happened] == ["loaded"]
+
+
+async def test_another_node_of_the_same_name_gets_its_own_delivery(
+    played: Played, fleet: Fleet, web2: Reporter
+) -> None:
+    await web2.report(SERVED)
+    later = fleet.nodes["web2"].enrolled_at + timedelta(hours=1)
+    fleet.nodes = {**fleet.nodes, "web2": replace(fleet.nodes["web2"], enrolled_at=later)}
+    await web2.report(SERVED)
+    assert kinds(played.history) == [What.CERTIFICATE_DELIVERED] * 2
 
 
 async def test_next_version_is_another_delivery(played: Played, fleet: Fleet, web2: Reporter) -> None:
