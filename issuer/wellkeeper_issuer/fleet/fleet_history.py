@@ -18,8 +18,8 @@ _REFUSED: Final = frozenset({CertificateState.REFUSED, CertificateState.FAILED, 
 class FleetHistory:
     """`last` are the reports that an earlier process has recorded, by name of the node and time of its enrolment.
 
-    Another node of the same name has had nothing. In memory, each certificate has a bit per node that had or refused its
-    newest version.
+    Another node of the same name has had nothing. In memory, each certificate has a bit per node that had or refused
+    its newest version.
     """
 
     history: History

@@ -3,6 +3,7 @@
 import os
 import re
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -64,6 +65,11 @@ def test_newest_is_last_with_its_author(filled: Program) -> None:
 )
 def test_events_can_be_chosen(filled: Program, arguments: tuple[str, ...], expected: list[str]) -> None:
     assert sorted(subjects(filled, *arguments)) == sorted(expected)
+
+
+def test_page_has_all_kinds() -> None:
+    text = (Path(__file__).parents[3] / "docs/history.md").read_text()
+    assert re.findall(r"^\| `([a-z]+-[a-z-]+)` \|", text, re.MULTILINE) == [one.value for one in What]
 
 
 def test_words_of_others_stay_harmless_in_their_line(filled: Program) -> None:
