@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
-from wellkeeper_client import joining, records
+from wellkeeper_client import joining, records, services
 from wellkeeper_client.joining import JoinAnswer, JoinRefusal, JoinRequest
 from wellkeeper_client.record_state import Stored
 from wellkeeper_client.records import Kind, Record
@@ -40,6 +40,8 @@ _RECORD_SECONDS: Final = Kind.INVITE.lifetime_seconds
 _MOST_ASKED: Final = 256
 _AGAIN: Final = "Run 'wellkeeper node invite {}' for a new one."
 _NEW_KEYS: Final = "Run 'wellkeeper-node leave' on it, which deletes its keys, then join again."
+_OLD_RELAY: Final = "the relay is of an earlier version, which does not know reusable invites"
+_RESTART: Final = services.sentence("restart", "wellkeeper-relay")
 _USED: Final = "another node has used this invite"
 _OTHER: Final = "Run 'wellkeeper node invites' on the issuer's host: it lists this invite and others."
 
@@ -126,7 +128,7 @@ class Joins:
         exchange, now = records.node_of(stored.key), self.clock.now()
         invite = (await self.records.read_invites()).get(joining.invite_of(exchange))
         try:
-            request, known = _proven(stored.value, invite, now)
+            request, known = _proven(stored, invite, now)
         except FleetError as error:
             self._complaints.say(str(error))
             await feed.delete([stored.key])
@@ -181,18 +183,20 @@ class Joins:
             self._answered.setdefault(invite, asyncio.Event()).set()
 
 
-def _proven(message: bytes, invite: OpenInvite | None, now: datetime) -> tuple[JoinRequest, OpenInvite]:
+def _proven(stored: Stored, invite: OpenInvite | None, now: datetime) -> tuple[JoinRequest, OpenInvite]:
     """Return the request and its invite. Raises FleetError for one that is late, or that someone else made."""
     if invite is None or now >= invite.expires_at:
         raise FleetError("a node could not join", "its invite is unknown or has expired", _AGAIN.format("NAME"))
     what = f"node {invite.node!r} could not join" if invite.node else f"a node could not join with invite {invite.id}"
     try:
-        request = joining.parse_request(message)
+        request = joining.parse_request(stored.value)
         joining.check_sealing_key(request.sealing_key)
     except ValueError as error:
         raise FleetError(what, f"its request is not valid: {error}") from error
     if not request.is_from(invite.secret):
         raise FleetError(what, "the request was made without the invite, or changed on its way", _again(invite))
+    if invite.is_reusable and records.node_of(stored.key) != joining.exchange_of(invite.id, request.signing_key):
+        raise FleetError(f"node {request.node!r} could not join", _OLD_RELAY, _RESTART)
     return request, invite
 
 

@@ -61,7 +61,7 @@ class NodeStatus:
         return self.seen_at is not None and self.total > 0 and not self.behind
 
     def absence(self, now: datetime) -> str:
-        """Return since when an ephemeral node is gone, which is no problem; "" for one that is not."""
+        """Return since when an ephemeral node is gone; "" for one that is not."""
         since = self.seen_at or self.enrolled_at
         if not self.is_ephemeral or now - since <= _UNSEEN:
             return ""

@@ -1,4 +1,4 @@
-"""Ephemeral nodes: one that is gone blocks no order and is no problem; after a day it is forgotten."""
+"""Ephemeral nodes: one that is gone blocks no order and needs no person; after a day it is forgotten."""
 
 import logging
 from dataclasses import replace

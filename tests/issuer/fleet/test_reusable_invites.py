@@ -175,6 +175,15 @@ async def test_request_without_the_secret_is_deleted_without_an_answer(host: Man
     assert await host.used() == 0
 
 
+async def test_relay_of_an_earlier_version_is_named_and_no_use_is_lost(
+    host: Many, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with host.working():
+        await host.is_refused(request().to_bytes(), f"join/{MANY.id}")
+    assert "node 'web9' could not join: the relay is of an earlier version" in caplog.text
+    assert await host.used() == 0
+
+
 async def test_slow_webhook_delays_no_node() -> None:
     class Slow(Notes):
         async def send(self, *_: object) -> None:
