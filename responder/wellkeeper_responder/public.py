@@ -59,7 +59,9 @@ class Public:
             host=_bounded(headers.get(hdrs.HOST), _MAX_HOST),
             is_read_back=is_read_back,
         )
-        self._metrics.fetches["read_back" if is_read_back else "ca", str(status)] += 1
+        # Only we and the CA know a published token; a request for another one comes from a stranger.
+        kind = "read_back" if is_read_back else "ca" if status == 200 else "stranger"
+        self._metrics.fetches[kind, str(status)] += 1
         self._log.write(status, fetch)
 
 

@@ -120,6 +120,16 @@ async def test_read_back_is_marked_and_not_counted_as_a_ca_fetch(running: Runnin
     assert 'kind="ca"' not in metrics
 
 
+async def test_request_for_an_unpublished_token_is_counted_as_a_strangers(running: Running) -> None:
+    await running.publish(publication())
+    await running.get(TOKEN)
+    await running.get(OTHER_TOKEN)
+    metrics = (await running.read(wire.METRICS_PATH)).body.decode()
+    assert 'wellkeeper_fetches_total{kind="ca",status="200"} 1.0' in metrics
+    assert 'wellkeeper_fetches_total{kind="stranger",status="404"} 1.0' in metrics
+    assert 'kind="ca",status="404"' not in metrics
+
+
 async def test_token_misses_are_recorded_and_other_paths_are_not(running: Running) -> None:
     await running.get(OTHER_TOKEN)
     await running.get("short")
