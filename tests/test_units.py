@@ -1,6 +1,9 @@
 """The units of systemd as text: what booted machines cannot show, or only slowly. tests/systemd starts them."""
 
 import ipaddress
+import shlex
+import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -43,6 +46,24 @@ def test_kernel_lets_the_relay_reach_only_private_networks() -> None:
     for network in map(ipaddress.ip_network, allowed[2:]):
         assert relay_wire.is_private(str(network[0]))
         assert relay_wire.is_private(str(network[-1]))
+
+
+@pytest.mark.parametrize(
+    ("program", "expected"),
+    [
+        pytest.param("echo new", "new\n", id="metrics replace the last ones"),
+        pytest.param("echo half; exit 1", "old\n", id="after a failure the last ones stay, and get stale"),
+    ],
+)
+def test_node_exporter_never_reads_half_of_the_metrics(program: str, expected: str, tmp_path: Path) -> None:
+    lines = (PROJECT / "systemd/wellkeeper-metrics.service").read_text().splitlines()
+    (start,) = (line.removeprefix("ExecStart=") for line in lines if line.startswith("ExecStart="))
+    (tmp_path / "program").write_text(f"#!/bin/sh\n{program}\n")
+    (tmp_path / "program").chmod(0o755)
+    (tmp_path / "wellkeeper.prom").write_text("old\n")
+    argv = shlex.split(start.replace("/usr/local/bin/wellkeeper", str(tmp_path / "program")))
+    subprocess.run(argv, env={"TEXTFILE_DIRECTORY": str(tmp_path), "PATH": "/usr/bin:/bin"}, check=False)
+    assert (tmp_path / "wellkeeper.prom").read_text() == expected
 
 
 def _restrictions(text: str) -> list[str]:
