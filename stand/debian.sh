@@ -68,16 +68,16 @@ install_pebble() {
     logged "downloading Pebble" "is the machine online?" unpack_package "$folder" pebble usr/bin/pebble -h
 }
 
-# Unpack one package ($1) of Debian 13 into the cache, without its dependencies.
-install_from_trixie() {
-    local folder="$CACHE/$1"
+# Unpack one package ($2) of a Debian release ($1) into the cache, without its dependencies.
+install_from() {
+    local folder="$CACHE/$2"
     if [[ -d $folder ]]; then
-        note "$1: already unpacked"
+        note "$2: already unpacked"
         return
     fi
-    prepare_isolated_apt trixie || fail "cannot get $1: this machine does not get packages from Debian's archive"
-    say "$1: downloading from Debian trixie into .cache/$1"
-    logged "downloading $1" "is the machine online?" unpack_package "$folder" "$1"
+    prepare_isolated_apt "$1" || fail "cannot get $2: this machine does not get packages from Debian's archive"
+    say "$2: downloading from Debian $1 into .cache/$2"
+    logged "downloading $2" "is the machine online?" unpack_package "$folder" "$2"
 }
 
 # Unpack packages ($2…) with those of their dependencies that machine-trixie lacks into the cache ($1): a tree to cover it.

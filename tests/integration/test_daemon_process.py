@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import signal
 import socket
 import stat
@@ -18,6 +19,7 @@ from stand.issuer import Issuer
 from tests.integration.observed import installed, issued, orders, outcomes, served, tokens
 from tests.integration.under_way import Gate, renewing
 from tests.json_docs import assert_documented
+from tests.promtool import complaints
 
 pytestmark = pytest.mark.integration
 
@@ -70,10 +72,20 @@ async def test_daemon_obtains_missing_certificates_and_answers_requests(folder: 
         assert await served(host, NAME) == installed(host.issuer, "web")
         assert '"stage": "validate", "event": "finished"' in forced.err
         assert '"certificate": "other"' not in forced.err
+        await _check_metrics(host)
         ended = await daemon.end(signal.SIGTERM)
     assert (ended.exit_code, ended.out) == (0, "")
     assert "Traceback" not in ended.err
     assert not path.exists()
+
+
+async def _check_metrics(host: Host) -> None:
+    """Check that the metrics of a command have what the daemon counted."""
+    metrics = (await host.issuer.run_well("status", "--prometheus")).out
+    assert complaints(metrics) == ""
+    assert 'wellkeeper_certificate_state{certificate="web",state="served"} 1.0' in metrics
+    assert 'wellkeeper_stage_seconds_count{stage="finalize"} 3.0' in metrics
+    assert re.search(r'^wellkeeper_ca_requests_total\{ca="[^"]+",reply="2xx"\} [1-9]', metrics, re.MULTILINE)
 
 
 async def test_reload_obtains_a_new_certificate_at_once(folder: Path) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import importlib
 import ssl
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -13,6 +14,7 @@ from wellkeeper_issuer.errors import SettingsError
 from wellkeeper_issuer.records import Limit
 from wellkeeper_issuer.settings import Settings
 from wellkeeper_issuer.settings.cas import directory_urls, limits
+from wellkeeper_issuer.status.activity import Activity
 from wellkeeper_node.clock import SystemClock
 from wellkeeper_node.ports import Clock
 
@@ -27,14 +29,25 @@ if TYPE_CHECKING:
 class AllAuthorities:
     """Implements `ports.Authorities`. Use as an async context manager: it closes the connections.
 
+    Counts requests in `activity`.
+
     Raises SettingsError when a bundle of CA certificates cannot be used.
     """
 
-    def __init__(self, settings: Settings, accounts: "AccountFolder", clock: Clock, *, version: str) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        accounts: "AccountFolder",
+        clock: Clock,
+        *,
+        version: str,
+        activity: Activity | None = None,
+    ) -> None:
         self._settings = settings
         self._accounts = accounts
         self._clock = clock
         self._version = version
+        self._activity = activity or Activity()
         self._servers: dict[str, CaServer] = {}
         self._opened: dict[str, AcmeAuthority] = {}
         _check_bundle("ca_bundle", settings.ca_bundle)
@@ -77,7 +90,12 @@ class AllAuthorities:
 
         if directory_url not in self._servers:
             options = self.options(directory_url)
-            session = CaSession(f"wellkeeper/{self._version}", bundle=options.bundle, allow_http=options.allow_http)
+            session = CaSession(
+                f"wellkeeper/{self._version}",
+                bundle=options.bundle,
+                allow_http=options.allow_http,
+                on_reply=partial(self._activity.count_request, options.name),
+            )
             self._servers[directory_url] = CaServer(directory_url, session, self._clock)
         return self._servers[directory_url]
 

@@ -27,6 +27,7 @@ from wellkeeper_issuer.passes import Passes
 from wellkeeper_issuer.ports.node import Delivery
 from wellkeeper_issuer.renew import Renewals
 from wellkeeper_issuer.settings import Settings
+from wellkeeper_issuer.status.activity import Activity
 from wellkeeper_issuer.upkeep.follow_up import FollowUp
 from wellkeeper_issuer.upkeep.planner import RenewalPlanner
 from wellkeeper_issuer.upkeep.sources import Sources, always_alone
@@ -41,12 +42,14 @@ from wellkeeper_node.responders.publications import AllResponders
 
 
 @asynccontextmanager
-async def renewals(
+async def renewals(  # noqa: PLR0913 - all that it works with
     settings: Settings,
     state: State,
     progress: Progress,
     clients: Sequence[ResponderClient],
     fleet: Fleet | None = None,
+    *,
+    activity: Activity | None = None,
 ) -> AsyncIterator[Renewals]:
     """Yield what obtains and installs, connected; closes `clients` on leaving. Raises SettingsError."""
     clock, choose = SystemClock(), random.SystemRandom().random
@@ -54,7 +57,7 @@ async def renewals(
     probes, folders = local_probes(settings), build.certificates(settings)
     accounts = build.accounts(settings)
     async with AsyncExitStack() as stack:
-        authorities = AllAuthorities(settings, accounts, clock, version=build.version())
+        authorities = AllAuthorities(settings, accounts, clock, version=build.version(), activity=activity)
         infos = AcmeRenewalInfos((await stack.enter_async_context(authorities)).server, clock)
         remote, alone = (fleet.responder, fleet.others.check) if fleet else (None, always_alone)
         everyone: list[Connection] = [*clients, *([remote] if remote else [])]
@@ -88,9 +91,12 @@ async def passes(  # noqa: PLR0913 - keywords say what it is for
     fleet: Fleet | None = None,
     *,
     is_staging: bool = False,
-    is_daemon: bool = False,
+    activity: Activity | None = None,
 ) -> AsyncIterator[Passes]:
-    """Yield everything that a pass needs, connected; closed on leaving. Raises SettingsError."""
+    """Yield everything that a pass needs, connected; closed on leaving. Raises SettingsError.
+
+    A daemon has its `activity`, and waits for programs that start with it.
+    """
     nginx_settings, nginx, folders, clock = (
         settings.nginx,
         build.nginx(settings),
@@ -117,8 +123,8 @@ async def passes(  # noqa: PLR0913 - keywords say what it is for
             fleet.restored.check(clock.now())
 
     delivery: Delivery = LocalDelivery(nginx, probes, folders, nginx_settings.https_addresses, batch)
-    async with renewals(settings, state, progress, clients, fleet) as ready:
-        starting = Starting(clock, lambda: _ask(clients)) if is_daemon else None
+    async with renewals(settings, state, progress, clients, fleet, activity=activity) as ready:
+        starting = Starting(clock, lambda: _ask(clients)) if activity is not None else None
         sources = replace(ready.sources, unusable=unusable, starting=starting)
         hooks, notifications = build.make_hooks(settings), build.make_notifications(settings)
         history = build.history(settings.state_dir)

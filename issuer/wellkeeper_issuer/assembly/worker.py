@@ -9,13 +9,14 @@ from wellkeeper_issuer.assembly import build, build_passes, fleets
 from wellkeeper_issuer.assembly.pins import log_unpinned
 from wellkeeper_issuer.assembly.run_needed import run_needed
 from wellkeeper_issuer.daemon import Daemon
+from wellkeeper_issuer.daemon import Worker as Passes
 from wellkeeper_issuer.fleet.fleet import Fleet
 from wellkeeper_issuer.model import Lineage
 from wellkeeper_issuer.outside.state.state import State
-from wellkeeper_issuer.passes import Passes
 from wellkeeper_issuer.ports.state import Held
 from wellkeeper_issuer.reports import Mode, Report
 from wellkeeper_issuer.settings import Settings
+from wellkeeper_issuer.status.activity import Activity, CountedPasses, CountedProgress
 from wellkeeper_issuer.status.certificate_status import read_rows, statuses
 from wellkeeper_node.certificates.live import LiveFolder
 from wellkeeper_node.clock import SystemClock
@@ -64,19 +65,22 @@ class KeepingWorker(Daemon):
 
 
 @asynccontextmanager
-async def worker(settings: Settings, state: State, held: Held, progress: Progress) -> AsyncIterator[KeepingWorker]:
+async def worker(
+    settings: Settings, state: State, held: Held, progress: Progress, activity: Activity
+) -> AsyncIterator[KeepingWorker]:
     """Yield the worker; asks each responder which accounts it trusts. Raises SettingsError."""
+    counted = CountedProgress(progress, activity)
     build.check_keys(settings)
     await build.apply_file_access(settings)
     async with (
         fleets.fleet(settings, state, is_daemon=True) as fleet,
-        build_passes.passes(settings, state, progress, fleet, is_daemon=True) as passes,
+        build_passes.passes(settings, state, counted, fleet, activity=activity) as passes,
     ):
         checking = asyncio.create_task(
             log_unpinned(settings, build.accounts(settings), build.responder_clients(settings))
         )
         try:
-            yield KeepingWorker(settings, state, held, passes, fleet=fleet)
+            yield KeepingWorker(settings, state, held, CountedPasses(passes, activity), fleet=fleet)
         finally:
             checking.cancel()
             await asyncio.wait([checking])

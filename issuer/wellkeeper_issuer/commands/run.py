@@ -13,7 +13,7 @@ from typing import Any, Final
 import click
 
 from wellkeeper_client.systemd import Systemd
-from wellkeeper_issuer.assembly import build
+from wellkeeper_issuer.assembly import all_metrics, build
 from wellkeeper_issuer.assembly.doctor import examine_cheaply
 from wellkeeper_issuer.assembly.rehearsals import rehearse_all
 from wellkeeper_issuer.assembly.worker import worker
@@ -23,8 +23,8 @@ from wellkeeper_issuer.doctor.daily import DailyChecks
 from wellkeeper_issuer.errors import BusyError
 from wellkeeper_issuer.location import settings_path
 from wellkeeper_issuer.model import Lineage
-from wellkeeper_issuer.outside.daemon.server import daemon_socket
-from wellkeeper_issuer.outside.daemon.socket import socket_path
+from wellkeeper_issuer.outside.daemon.server import Handler, Tell, daemon_socket
+from wellkeeper_issuer.outside.daemon.socket import Message, socket_path
 from wellkeeper_issuer.outside.host.installed import fingerprint
 from wellkeeper_issuer.outside.state.lock import DAEMON
 from wellkeeper_issuer.outside.state.proof import warn_of_ephemeral
@@ -39,6 +39,7 @@ from wellkeeper_issuer.service.node_requests import NodeRequests
 from wellkeeper_issuer.service.serving import Service
 from wellkeeper_issuer.settings import Settings, check
 from wellkeeper_issuer.settings.files import Sources, read_sources
+from wellkeeper_issuer.status.activity import Activity
 from wellkeeper_node import rights
 from wellkeeper_node.agent.waiting import is_set_within
 from wellkeeper_node.clock import SystemClock
@@ -105,8 +106,9 @@ async def _run(sources: Sources, settings: Settings, log_format: LogFormat) -> N
                 SystemClock(),
                 random.SystemRandom().random,
             )
+            activity = Activity()
             factories = Factories(
-                _workers(state, held, broadcast),
+                _workers(state, held, broadcast, activity),
                 rehearse,
                 state.forget_lineage,
                 systemd.reloading,
@@ -123,7 +125,7 @@ async def _run(sources: Sources, settings: Settings, log_format: LogFormat) -> N
                 await _first_of(serving, service.is_ready, stopping)
                 if not stopping.is_set():
                     async with (
-                        daemon_socket(socket, {**service.handlers, **of_nodes.handlers}),
+                        daemon_socket(socket, {**service.handlers, **of_nodes.handlers, "metrics": _counts(activity)}),
                         _background(_ping_watchdog(systemd)),
                         _background(rehearsing.run()),
                         _background(checking.run()),
@@ -151,8 +153,17 @@ async def _owned(settings: Settings, stopping: asyncio.Event) -> AsyncIterator[t
         yield owned
 
 
-def _workers(state: State, held: Held, progress: Progress) -> Callable[[Settings], AbstractAsyncContextManager[Worker]]:
-    return lambda settings: worker(settings, state, held, progress)
+def _workers(
+    state: State, held: Held, progress: Progress, activity: Activity
+) -> Callable[[Settings], AbstractAsyncContextManager[Worker]]:
+    return lambda settings: worker(settings, state, held, progress, activity)
+
+
+def _counts(activity: Activity) -> Handler:
+    async def answer(_request: Message, _tell: Tell) -> Message:
+        return {"text": all_metrics.counts(activity)}
+
+    return answer
 
 
 def _rehearsals(

@@ -21,9 +21,8 @@ from wellkeeper_issuer.commands.terminal.screen import Row
 from wellkeeper_issuer.commands.terminal.table import print_table
 from wellkeeper_issuer.records import Budget
 from wellkeeper_issuer.settings import Settings
-from wellkeeper_issuer.status import node_metrics, overview
+from wellkeeper_issuer.status import overview
 from wellkeeper_issuer.status.certificate_status import State
-from wellkeeper_issuer.status.metrics import to_prometheus
 from wellkeeper_issuer.status.overview import Overview, Shown
 from wellkeeper_node.wording import format_time
 
@@ -96,7 +95,7 @@ def status(config: Path | None, as_json: bool, as_metrics: bool, is_check: bool,
         }
         print_json(_to_json(seen, daemon) | others | issuers.to_json())
     elif as_metrics:
-        click.echo(to_prometheus(seen) + node_metrics.to_prometheus(status_nodes.present(nodes)), nl=False)
+        click.echo(_metrics(settings, seen, status_nodes.present(nodes)), nl=False)
     elif shown["has_nodes"]:
         status_nodes.show(nodes, issuers.warning)
     else:
@@ -109,6 +108,14 @@ def status(config: Path | None, as_json: bool, as_metrics: bool, is_check: bool,
         (_is_live(settings), _is_served(seen), _are_nodes_current(settings, nodes, waiting, issuers.warning))
     ):
         click.get_current_context().exit(1)
+
+
+def _metrics(settings: Settings, seen: Overview, nodes: "Sequence[NodeStatus]") -> str:
+    """Return what the disk shows, and what the daemon counted, if it answers."""
+    from wellkeeper_issuer.assembly import all_metrics
+
+    counts = asyncio.run(ask_daemon(settings, "metrics")) or {}
+    return all_metrics.recorded(seen, nodes) + str(counts.get("text", ""))
 
 
 def _reached(settings: Settings) -> "Reached | None":

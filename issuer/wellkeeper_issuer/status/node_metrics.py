@@ -1,38 +1,37 @@
-"""Format the status of the other nodes for Prometheus, as `metrics` does for certificates."""
+"""Export the status of the other nodes as metrics, as `metrics` does for certificates."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from wellkeeper_issuer.status.metrics import gauge
+from prometheus_client.core import Metric
+
+from wellkeeper_issuer.status.exposition import gauge
 
 if TYPE_CHECKING:
     from wellkeeper_issuer.fleet.node_status import NodeStatus
 
 
-def to_prometheus(nodes: "Sequence[NodeStatus]") -> str:
-    """Return all gauges; an unknown value has no line."""
-    named = [({"node": one.name}, one) for one in nodes]
-    parts = (
-        gauge(
-            "fleet_node_seen_at_seconds",
-            "Time of the node's last report, or at which it joined.",
-            ((labels, (one.seen_at or one.enrolled_at).timestamp()) for labels, one in named),
-        ),
-        gauge(
-            "fleet_node_clock_ahead_seconds",
-            "Seconds by which the node's clock is ahead.",
-            ((labels, one.clock_seconds) for labels, one in named if one.clock_seconds is not None),
-        ),
-        gauge("fleet_node_certificates", "Certificates of the node.", ((labels, one.total) for labels, one in named)),
-        gauge(
-            "fleet_node_certificates_behind",
-            "Certificates that the node does not have in their newest version.",
-            ((labels, len(one.behind)) for labels, one in named),
-        ),
-        gauge(
-            "fleet_node_behind_since_seconds",
-            "Time since which the node lacks a version.",
-            ((labels, min(each.since.timestamp() for each in one.behind)) for labels, one in named if one.behind),
-        ),
+def of_nodes(nodes: "Sequence[NodeStatus]") -> Iterator[Metric]:
+    """Yield the metrics; an unknown value has no sample."""
+
+    def each(name: str, text: str, value: "Callable[[NodeStatus], float | None]") -> Metric:
+        found = ((one.name, value(one)) for one in nodes)
+        return gauge(f"fleet_node_{name}", text, ["node"], (([node], each) for node, each in found if each is not None))
+
+    yield each("seen_at_seconds", "Time of the node's last report, or at which it joined.", _seen_at)
+    yield each("clock_ahead_seconds", "Seconds by which the node's clock is ahead.", lambda one: one.clock_seconds)
+    yield each("certificates", "Certificates of the node.", lambda one: one.total)
+    yield each(
+        "certificates_behind",
+        "Certificates that the node does not have in their newest version.",
+        lambda one: len(one.behind),
     )
-    return "".join(line for part in parts for line in part)
+    yield each("behind_since_seconds", "Time since which the node lacks a version.", _behind_since)
+
+
+def _seen_at(one: "NodeStatus") -> float:
+    return (one.seen_at or one.enrolled_at).timestamp()
+
+
+def _behind_since(one: "NodeStatus") -> float | None:
+    return min((each.since.timestamp() for each in one.behind), default=None)

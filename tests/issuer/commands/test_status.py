@@ -183,8 +183,6 @@ def test_expiry_of_what_clients_get_is_shown(program: Program, ca: FakeCa) -> No
     shown_line = line(program)
     assert shown_line.startswith(f"expiring  {NAME}  {DATES}")
     assert f"clients get a certificate that expires on {until:%Y-%m-%d}" in shown_line
-    metric = f'wellkeeper_certificate_served_not_after_seconds{{certificate="{NAME}"}} {until.timestamp():.12g}'
-    assert metric in program.run("status", "--prometheus").out
 
 
 def test_unverified_certificate_is_not_called_served(program: Program, ca: FakeCa) -> None:

@@ -37,15 +37,15 @@ def is_restart_needed(answer: Mapping[str, Any] | None) -> bool:
     return answer is not None and answer.get("build") != fingerprint()
 
 
-async def ask_daemon(settings: "Settings") -> dict[str, Any] | None:
-    """Return the daemon's status; None when no daemon answers."""
+async def ask_daemon(settings: "Settings", command: str = "status") -> dict[str, Any] | None:
+    """Return the daemon's status, or its answer to another command; None when no daemon answers."""
     import asyncio
 
     from wellkeeper_issuer.service import remote
 
     try:
         async with asyncio.timeout(_SECONDS):
-            return await remote.ask(settings, {"command": "status"})
+            return await remote.ask(settings, {"command": command})
     except (WellkeeperError, TimeoutError):
         return None
 

@@ -7,7 +7,7 @@ time is limited for connecting, for each read, and for the whole exchange, so th
 import asyncio
 import logging
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urljoin
@@ -28,6 +28,14 @@ _MOST_REDIRECTS: Final = 3
 _LONGEST_URL: Final = 2_000
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _JOSE: Final = {"Content-Type": "application/jose+json"}  # RFC 8555 section 6.2
+
+
+# Gets the status of each reply, or None without one, and the seconds that it took.
+OnReply = Callable[[int | None, float], None]
+
+
+def _ignore(_status: int | None, _seconds: float) -> None:
+    return
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +92,13 @@ class CaSession:
     """
 
     def __init__(
-        self, user_agent: str, *, bundle: str | None = None, allow_http: bool = False, limits: Limits | None = None
+        self,
+        user_agent: str,
+        *,
+        bundle: str | None = None,
+        allow_http: bool = False,
+        limits: Limits | None = None,
+        on_reply: OnReply = _ignore,
     ) -> None:
         # RFC 8555 section 6.1 has the HTTP library named, too.
         user_agent = f"{user_agent} aiohttp/{aiohttp.__version__}"
@@ -93,6 +107,7 @@ class CaSession:
         self._bundle = bundle
         self._allow_http = allow_http
         self._limits = limits or Limits()
+        self._on_reply = on_reply
         self._slots = asyncio.Semaphore(self._limits.requests_at_once)
         self._http: aiohttp.ClientSession | None = None
         self._proxies: dict[URL, URL | None] = {}
@@ -127,9 +142,13 @@ class CaSession:
     async def _exchange(self, method: str, url: str, body: bytes | None = None) -> Reply:
         checked = self._check(url)
         async with self._slots:
-            began_at = asyncio.get_running_loop().time()
-            reply = await self._send(method, checked, body)
-        seconds = asyncio.get_running_loop().time() - began_at
+            began_at, status = asyncio.get_running_loop().time(), None
+            try:
+                reply = await self._send(method, checked, body)
+                status = reply.status
+            finally:
+                seconds = asyncio.get_running_loop().time() - began_at
+                self._on_reply(status, seconds)
         _log.debug("%s %s: %d in %.3f s", method, url, reply.status, seconds)
         return reply
 
