@@ -1,6 +1,6 @@
-"""files: write the bundled files for nginx and systemd and completion scripts to a directory.
+"""files: write the bundled files for nginx, systemd and Prometheus and completion scripts to a directory.
 
-In a wheel, the first two are package data; in a checkout they are in `nginx/` and `systemd/`.
+In a wheel, all but the last are package data; in a checkout they are in `nginx/`, `systemd/` and `monitoring/`.
 """
 
 import errno
@@ -23,6 +23,7 @@ _ENDINGS: Final = {
     "nginx/agent": ("entrypoint", "nginx-agent"),
     "nginx/snippets": (".conf", ".conf.example"),
     "systemd": (".service", ".timer"),
+    "monitoring": (".rules.yml",),
 }
 # Of programs.
 _MODES: Final = {"nginx/agent": 0o755}
@@ -39,7 +40,7 @@ _REMEDIES: Final = {
 @click.option("--force", is_flag=True, help="Replace files that exist and differ.")
 @options.json_option
 def files(directory: str, *, force: bool, as_json: bool) -> None:
-    """Write nginx snippets and agent, systemd units and completion scripts for shells to DIRECTORY.
+    """Write nginx snippets and agent, systemd units, alert rules and completion scripts for shells to DIRECTORY.
 
     Files that exist with the same content are left alone. If one differs, nothing is written without --force.
 

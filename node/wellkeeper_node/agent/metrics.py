@@ -26,8 +26,11 @@ _AGENT: Final[Mapping[str, str]] = {
 def to_prometheus(shown: Shown | None, live: Mapping[str, Certificate], now: datetime) -> str:
     """Return all gauges; an unknown value has no line. Without `shown`, the agent has never run."""
     of_agent = _of_agent(shown) if shown is not None else dict.fromkeys(_AGENT, ())
-    expiries = [({"certificate": name}, leaf.not_after.timestamp()) for name, leaf in sorted(live.items())]
+    leaves = [({"certificate": name}, leaf) for name, leaf in sorted(live.items())]
+    begins = [(labels, leaf.not_before.timestamp()) for labels, leaf in leaves]
+    expiries = [(labels, leaf.not_after.timestamp()) for labels, leaf in leaves]
     parts = [_gauge(name, text, of_agent[name]) for name, text in _AGENT.items()]
+    parts.append(_gauge("certificate_not_before_seconds", "Begin of the live certificate's validity.", begins))
     parts.append(_gauge("certificate_not_after_seconds", "Expiry of the live certificate.", expiries))
     parts.append(_gauge("status_at_seconds", "Time at which this was written.", [({}, now.timestamp())]))
     return "".join(parts)

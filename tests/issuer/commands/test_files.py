@@ -12,8 +12,9 @@ from wellkeeper_issuer.commands.completion import SCRIPTS, script
 PROJECT = Path(__file__).resolve().parents[3]
 SOURCES = {
     f"{folder}/{path.name}": path.read_bytes()
-    for folder in ("nginx/agent", "nginx/snippets", "systemd")
+    for folder in ("nginx/agent", "nginx/snippets", "systemd", "monitoring")
     for path in (PROJECT / folder).iterdir()
+    if not path.match("*.test.yml")
 } | {f"share/{path}": script(shell).encode() for shell, path in SCRIPTS.items()}
 
 

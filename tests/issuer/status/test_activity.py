@@ -1,4 +1,4 @@
-"""What a daemon counts, as metrics."""
+"""The counts of a daemon, as metrics."""
 
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext

@@ -44,7 +44,8 @@ def test_report_contacts_and_expiry_are_metrics() -> None:
         "certificates_behind": {(): 1},
         "certificate_served": {("web",): 1, ("mail",): 0, ("ftp",): 0},
         "reload_succeeded": {(): 0},
-        "certificate_not_after_seconds": {("web",): LEAF.not_after.timestamp(), ("old",): LEAF.not_after.timestamp()},
+        "certificate_not_before_seconds": dict.fromkeys([("web",), ("old",)], LEAF.not_before.timestamp()),
+        "certificate_not_after_seconds": dict.fromkeys([("web",), ("old",)], LEAF.not_after.timestamp()),
         "status_at_seconds": {(): NOW.timestamp()},
     }
 

@@ -1,4 +1,4 @@
-"""What a session reports about its exchanges."""
+"""The report of a session about each exchange."""
 
 import pytest
 
