@@ -155,6 +155,7 @@ ALLOWED: Final[dict[str, tuple[str, ...]]] = {
     "wellkeeper_issuer.outside.ca.*": (*OUTSIDE, "acme", "josepy"),
     "wellkeeper_issuer.outside.host.dns_client": (*OUTSIDE, "dns"),
     "wellkeeper_issuer.outside.host.certbot": (*OUTSIDE, "wellkeeper_issuer.takeover"),
+    "wellkeeper_issuer.outside.web*": (*OUTSIDE, "wellkeeper_client.unix_sockets"),
     "wellkeeper_issuer.outside.keys.sealed_bundles": (*OUTSIDE, "wellkeeper_issuer.fleet.sealing"),
     "wellkeeper_issuer.outside.state.issuer_id": (*OUTSIDE, *RECORDS),
     "wellkeeper_issuer.outside*": OUTSIDE,

@@ -4,18 +4,17 @@ import asyncio
 import errno
 import os
 import socket
-import stat
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 from wellkeeper_client import permissions
+from wellkeeper_client.unix_sockets import remove_stale
 from wellkeeper_responder.capacity import ACCEPTED_AT_ONCE
 from wellkeeper_responder.connections import ConnectionServer
 from wellkeeper_responder.settings import Address, TcpAddress, UnixAddress
 
 _BACKLOG: Final = 1024
-_CONNECT_SECONDS: Final = 1.0
 
 
 class ListenError(Exception):
@@ -94,7 +93,8 @@ def _bind(path: Path, mode: int) -> socket.socket:
     """Return a bound socket that refuses connections until it listens. Its file never has a wider mode than `mode`."""
     if fault := permissions.find_fault(path.parent):
         raise ListenError(f"cannot listen on unix:{path}: {fault.why}. {fault.remedy}")
-    _remove_stale(path)
+    if complaint := remove_stale(path):
+        raise ListenError(f"cannot listen on unix:{path}: {complaint}")
     bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     umask = os.umask(0)  # a later chmod would follow a link that was put there
     try:
@@ -107,33 +107,6 @@ def _bind(path: Path, mode: int) -> socket.socket:
     finally:
         os.umask(umask)
     return bound
-
-
-def _remove_stale(path: Path) -> None:
-    try:
-        status = path.lstat()
-    except FileNotFoundError:
-        return
-    if not stat.S_ISSOCK(status.st_mode):
-        raise ListenError(f"cannot listen on unix:{path}: the file exists and is not a socket. Move it away.")
-    if _is_accepting(path):
-        raise ListenError(
-            f"cannot listen on unix:{path}: another process is listening there. Stop it, or choose another path."
-        )
-    path.unlink(missing_ok=True)
-
-
-def _is_accepting(path: Path) -> bool:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        probe.settimeout(_CONNECT_SECONDS)
-        try:
-            probe.connect(str(path))
-        except (ConnectionRefusedError, FileNotFoundError):
-            return False
-        except (BlockingIOError, TimeoutError):
-            # Its queue is full, so a process owns it.
-            return True
-    return True
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

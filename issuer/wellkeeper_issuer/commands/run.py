@@ -17,6 +17,7 @@ from wellkeeper_issuer.assembly import all_metrics, build
 from wellkeeper_issuer.assembly.doctor import examine_cheaply
 from wellkeeper_issuer.assembly.rehearsals import rehearse_all
 from wellkeeper_issuer.assembly.worker import worker
+from wellkeeper_issuer.commands.status_pages import serving_status
 from wellkeeper_issuer.commands.terminal import options
 from wellkeeper_issuer.commands.terminal.progress import LogFormat, progress
 from wellkeeper_issuer.doctor.daily import DailyChecks
@@ -126,6 +127,7 @@ async def _run(sources: Sources, settings: Settings, log_format: LogFormat) -> N
                 if not stopping.is_set():
                     async with (
                         daemon_socket(socket, {**service.handlers, **of_nodes.handlers, "metrics": _counts(activity)}),
+                        serving_status(service, activity),
                         _background(_ping_watchdog(systemd)),
                         _background(rehearsing.run()),
                         _background(checking.run()),

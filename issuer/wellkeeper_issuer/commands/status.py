@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from wellkeeper_client import services
-from wellkeeper_issuer.commands import status_issuers, status_nodes
+from wellkeeper_issuer.commands import status_issuers, status_json, status_nodes
 from wellkeeper_issuer.commands.status_issuers import NEXT, Issuers
 from wellkeeper_issuer.commands.terminal import options, ranking, screen
 from wellkeeper_issuer.commands.terminal.json_output import print_json
@@ -28,7 +28,6 @@ from wellkeeper_node.wording import format_time
 
 if TYPE_CHECKING:
     from wellkeeper_issuer.fleet.node_status import NodeStatus
-    from wellkeeper_issuer.fleet.restored import Waiting
     from wellkeeper_node.nginx.reached import Reached
 
 _Ranked = Sequence[tuple[Condition, Shown]]
@@ -81,32 +80,23 @@ def status(config: Path | None, as_json: bool, as_metrics: bool, is_check: bool,
         raise click.UsageError("--json and --prometheus exclude each other")
     settings = options.read(config, is_for_standbys=True)
     nodes = status_nodes.read(settings) if settings.fleet.listen else ()
-    waiting = status_nodes.waiting(settings)
     issuers = status_issuers.read(settings)
     seen = asyncio.run(overview.look(settings, settings.lineages(), reads_certificates=as_json))
     is_outdated = warn_if_outdated(settings, config)
     daemon = None if as_metrics else asyncio.run(ask_daemon(settings))
     if as_json:
-        others = {
-            "nodes": list(map(status_nodes.to_json, nodes)),
-            "restore": status_nodes.waiting_to_json(waiting),
-            "is_reload_needed": is_outdated,
-            "nginx": _reached_json(settings),
-        }
-        print_json(_to_json(seen, daemon) | others | issuers.to_json())
+        print_json(status_json.to_json(settings, seen, nodes, daemon, is_outdated=is_outdated))
     elif as_metrics:
         click.echo(_metrics(settings, seen, status_nodes.present(nodes)), nl=False)
     elif shown["has_nodes"]:
         status_nodes.show(nodes, issuers.warning)
     else:
-        _show(seen, _reached(settings), issuers, has_all=shown["has_all"])
-        if lines := [*_failing(daemon or {}), *status_nodes.waiting_lines(waiting)]:
+        _show(seen, status_json.reached(settings), issuers, has_all=shown["has_all"])
+        if lines := [*_failing(daemon or {}), *issuers.waiting_lines()]:
             screen.print_lines(lines)
         if is_restart_needed(daemon):
             click.echo(f"{_OLD_DAEMON} {services.sentence('restart', 'wellkeeper')}")
-    if is_check and not all(
-        (_is_live(settings), _is_served(seen), _are_nodes_current(settings, nodes, waiting, issuers.warning))
-    ):
+    if is_check and not all((_is_live(settings), _is_served(seen), _are_nodes_current(settings, nodes, issuers))):
         click.get_current_context().exit(1)
 
 
@@ -118,27 +108,11 @@ def _metrics(settings: Settings, seen: Overview, nodes: "Sequence[NodeStatus]") 
     return all_metrics.recorded(seen, nodes) + str(counts.get("text", ""))
 
 
-def _reached(settings: Settings) -> "Reached | None":
-    """Return how the nginx of this host is reached; None where there is none."""
-    from wellkeeper_issuer.assembly.build import nginx_control
-    from wellkeeper_node.clock import SystemClock
-    from wellkeeper_node.nginx.reached import reach
-
-    return asyncio.run(reach(nginx_control(settings), SystemClock())) if settings.local_node else None
-
-
-def _reached_json(settings: Settings) -> dict[str, Any] | None:
-    reached = _reached(settings)
-    return reached.to_json() if reached else None
-
-
-def _are_nodes_current(
-    settings: Settings, nodes: "Sequence[NodeStatus]", waiting: "Waiting | None", warning: str
-) -> bool:
+def _are_nodes_current(settings: Settings, nodes: "Sequence[NodeStatus]", issuers: Issuers) -> bool:
     """Print which nodes need a person, also soon because of the manifest, and return whether none does."""
-    lines = [*status_nodes.waiting_lines(waiting), *status_nodes.problems(nodes)]
+    lines = [*issuers.waiting_lines(), *status_nodes.problems(nodes)]
     lines += status_nodes.fullness(settings) if nodes else ()
-    lines += [warning] if warning else []
+    lines += [issuers.warning] if issuers.warning else []
     for line in lines:
         click.echo(line, err=True)
     return not lines
@@ -160,21 +134,6 @@ def _is_served(seen: Overview) -> bool:
     Whether nginx serves each certificate is what `_is_live` finds out.
     """
     return bool(seen.shown) and not any(one.status.state in _NEVER_SERVED or one.lacks_names for one in seen.shown)
-
-
-def _to_json(seen: Overview, daemon: Mapping[str, Any] | None) -> dict[str, object]:
-    answer = daemon or {}
-    found = {
-        "pid": seen.daemon_pid,
-        "is_restart_needed": is_restart_needed(daemon),
-        "checked_at": answer.get("checked_at"),
-        "findings": answer.get("findings", []),
-    }
-    return {
-        "certificates": [overview.to_json(one, seen.rows) for one in seen.shown],
-        "daemon": found if seen.daemon_pid else None,
-        "limits": [overview.budget_to_json(ca, budget) for ca, budget in seen.budgets],
-    }
 
 
 def _show(seen: Overview, nginx: "Reached | None", issuers: Issuers, *, has_all: bool) -> None:

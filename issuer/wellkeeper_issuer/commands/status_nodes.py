@@ -14,7 +14,6 @@ from wellkeeper_node.wording import format_time
 
 if TYPE_CHECKING:
     from wellkeeper_issuer.fleet.node_status import NodeStatus
-    from wellkeeper_issuer.fleet.restored import Waiting
 
 _TITLES: Final = ("NODE", "SEEN", "ANSWERS", "CLOCK", "CERTIFICATES", "BEHIND")
 _DAY: Final = 86_400
@@ -25,32 +24,6 @@ def read(settings: Settings) -> "Sequence[NodeStatus]":
     from wellkeeper_issuer.assembly.node_statuses import read_node_statuses
 
     return asyncio.run(read_node_statuses(settings))
-
-
-def waiting(settings: Settings) -> "Waiting | None":
-    """Return what a restored issuer waits for, if it does. Raises SettingsError, JournalError and InstallError."""
-    if not settings.fleet.listen:
-        return None
-    from wellkeeper_issuer.assembly.node_statuses import read_waiting
-
-    return asyncio.run(read_waiting(settings))
-
-
-def waiting_lines(found: "Waiting | None") -> list[str]:
-    """Return what to show about it."""
-    if found is None:
-        return []
-    from wellkeeper_issuer.fleet.restored import REMEDY
-
-    return [f"{found}.", f"Until then it orders nothing. {REMEDY}"]
-
-
-def waiting_to_json(found: "Waiting | None") -> dict[str, Any] | None:
-    """Return the same keys for each wait."""
-    if found is None:
-        return None
-    missing = [{"name": name, "cause": cause} for name, cause in found.missing.items()]
-    return {"waits_until": found.until.isoformat() if found.until else None, "missing": missing}
 
 
 def fullness(settings: Settings) -> list[str]:

@@ -156,10 +156,10 @@ class Service:
         _log.info("received a request to renew %s (%s)", what, mode.value)
         with self._asking(), self.broadcast.listening(chosen, tell):
             reports = await worker.work(lineages, mode)
-        is_outdated = await asyncio.to_thread(self._is_outdated)
+        is_outdated = await asyncio.to_thread(self.is_outdated)
         return {"reports": [encode_report(report) for report in reports], "is_reload_needed": is_outdated}
 
-    def _is_outdated(self) -> bool:
+    def is_outdated(self) -> bool:
         """Return whether the settings changed since they were loaded."""
         try:
             return read_sources(self.path).digest != self.digest

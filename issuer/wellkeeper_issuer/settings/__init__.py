@@ -33,6 +33,7 @@ from wellkeeper_issuer.settings.tables import (
 )
 from wellkeeper_issuer.settings.value_types import AbsolutePath, Contact, PositiveNumber, SomeCaNames
 from wellkeeper_issuer.settings.values import parse_ca_name
+from wellkeeper_issuer.settings.web_table import WebSettings
 
 _log = logging.getLogger(__name__)
 
@@ -128,6 +129,9 @@ class Settings(Frozen):
     )
     rehearsal: RehearsalSettings = Field(
         default=RehearsalSettings(), description="Dry runs: renewals that do not touch what is live."
+    )
+    web: WebSettings = Field(
+        default=WebSettings(), description="The status endpoint of the daemon, for Prometheus and health checks."
     )
     cas: tuple[CaSettings, ...] = Field(default=(), description="Your own CAs, and special settings for known ones.")
     local_node: StrictBool = Field(

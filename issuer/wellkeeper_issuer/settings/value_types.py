@@ -36,6 +36,10 @@ def _join(address: tuple[str, int]) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
+def _show_listen(address: Path | tuple[str, int]) -> str:
+    return f"unix:{address}" if isinstance(address, Path) else _join(address)
+
+
 # Strict: true is not a number, and neither are "5", inf and nan.
 Seconds = Annotated[float, Field(ge=0, strict=True, allow_inf_nan=False)]
 Minutes = Seconds
@@ -47,6 +51,12 @@ Address = Annotated[
     BeforeValidator(values.parse_address),
     PlainSerializer(_join, return_type=str),
     _text(_ADDRESS),
+]
+Listen = Annotated[
+    Path | tuple[str, int],
+    BeforeValidator(values.parse_listen),
+    PlainSerializer(_show_listen, return_type=str),
+    _text(f"(?:unix:/|(?!unix:){_ADDRESS})"),
 ]
 Argv = Annotated[tuple[str, ...], Field(min_length=1)]
 Name = Annotated[str, BeforeValidator(values.parse_name), _text(f"{LINEAGE_NAME.pattern}$")]

@@ -84,6 +84,14 @@ def parse_responder(value: object) -> str:
     return text
 
 
+def parse_listen(value: object) -> Path | tuple[str, int]:
+    """Return the path of `unix:/PATH`, or host and port; raises ValueError."""
+    text = parse_text(value)
+    if text.startswith("unix:"):
+        return parse_path(text.removeprefix("unix:"))
+    return parse_address(text)
+
+
 def parse_pid_file(value: object) -> object:
     """Return a path, or "auto"; raises ValueError."""
     return value if value == AUTO else parse_path(value)

@@ -52,6 +52,8 @@ INVALID = {
     "no port": "[nginx]\nhttps_addresses = ['443']",
     "no nodes": "nodes = []",
     "node without a name": "[[nodes]]\nresponder = 'unix:/x'",
+    "relative status socket": "[web]\nlisten = 'unix:x'",
+    "status without a port": "[web]\nlisten = '127.0.0.1'",
     "relay by TCP": "[fleet]\nrelay = '127.0.0.1:8404'",
     "relative socket": "[[nodes]]\nname = 'n'\nresponder = 'unix:x'",
     "name of a node": "[[nodes]]\nname = 'N 1'",
@@ -86,7 +88,7 @@ def test_schema_is_valid_and_refuses_unknown_keys() -> None:
     validator().check_schema(SCHEMA)
     assert SCHEMA["$schema"] == "https://json-schema.org/draft/2020-12/schema"
     tables = [SCHEMA, *(one for one in SCHEMA["$defs"].values() if "properties" in one)]
-    assert [one["additionalProperties"] for one in tables] == [False] * 10
+    assert [one["additionalProperties"] for one in tables] == [False] * 11
 
 
 def test_every_default_is_valid() -> None:

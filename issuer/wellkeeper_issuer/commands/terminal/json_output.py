@@ -14,7 +14,12 @@ FLAG: Final = "--json"
 
 
 def print_json(found: Mapping[str, Any]) -> None:
-    click.echo(json.dumps({"schema_version": SCHEMA_VERSION, **found}, indent=2))
+    click.echo(to_text(found))
+
+
+def to_text(found: Mapping[str, Any]) -> str:
+    """Return the text of the object. With indents, json works in Python, and lets other threads run meanwhile."""
+    return json.dumps({"schema_version": SCHEMA_VERSION, **found}, indent=2)
 
 
 def is_wanted(arguments: Sequence[str]) -> bool:

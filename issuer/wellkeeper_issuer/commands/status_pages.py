@@ -1,0 +1,114 @@
+"""The pages of the daemon's status endpoint: the same as `status --prometheus` and `status --json`."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING
+
+from wellkeeper_client import wire
+from wellkeeper_issuer.assembly import all_metrics
+from wellkeeper_issuer.service import remote
+from wellkeeper_issuer.service.serving import Service
+from wellkeeper_issuer.settings import Settings
+from wellkeeper_issuer.status import overview
+from wellkeeper_issuer.status.activity import Activity
+from wellkeeper_issuer.status.overview import Overview
+from wellkeeper_node.clock import SystemClock
+from wellkeeper_node.errors import WellkeeperError
+
+if TYPE_CHECKING:
+    from wellkeeper_issuer.fleet.node_status import NodeStatus
+    from wellkeeper_issuer.outside.web.site import Make, Page
+
+_log = logging.getLogger(__name__)
+
+
+@asynccontextmanager
+async def serving_status(service: Service, activity: Activity) -> AsyncIterator[None]:
+    """Serve the pages inside the context, if the settings say where. A failure is logged: renewals go on."""
+    web = service.settings.web
+    async with AsyncExitStack() as stack:
+        if web.listen is not None:
+            from wellkeeper_issuer.outside.web.listener import listening, shown
+            from wellkeeper_issuer.outside.web.site import Site
+
+            site = Site(StatusPages(service, activity).by_path, web.accepted_hosts())
+            try:
+                await stack.enter_async_context(listening(site, web.listen, web.group))
+                _log.info("status at %s", shown(web.listen))
+            except WellkeeperError as error:
+                _log.error("no status endpoint: %s", error)
+        yield
+
+
+class StatusPages:
+    """What reads the disk runs in a thread, so that ten thousand certificates do not hold up the daemon."""
+
+    def __init__(self, service: Service, activity: Activity) -> None:
+        from wellkeeper_issuer.outside.web.shared import SharedText
+
+        self._service = service
+        self._activity = activity
+        clock = SystemClock()
+        self._metrics = SharedText(self._write_metrics, clock)
+        self._status = SharedText(self._write_status, clock)
+
+    @property
+    def by_path(self) -> "Mapping[str, Make]":
+        return {
+            wire.METRICS_PATH: self.metrics,
+            wire.HEALTH_PATH: self.health,
+            "/readyz": self.readiness,
+            wire.STATUS_PATH: self.status,
+        }
+
+    async def metrics(self) -> "Page":
+        from prometheus_client import CONTENT_TYPE_LATEST
+
+        return await _page(self._metrics.get, CONTENT_TYPE_LATEST, all_metrics.counts(self._activity))
+
+    async def status(self) -> "Page":
+        return await _page(self._status.get, "application/json")
+
+    async def health(self) -> "Page":
+        """Answer, which shows that the event loop runs."""
+        from wellkeeper_issuer.outside.web.site import Page
+
+        return Page("ok\n")
+
+    async def readiness(self) -> "Page":
+        """Return 503 while the daemon begins with new settings or keys."""
+        from wellkeeper_issuer.outside.web.site import Page
+
+        return Page("ok\n") if self._service.is_ready.is_set() else Page("not ready\n", status=503)
+
+    def _write_metrics(self) -> str:
+        seen, nodes = asyncio.run(_look(self._service.settings, reads_certificates=False))
+        return all_metrics.recorded(seen, nodes)
+
+    def _write_status(self) -> str:
+        from wellkeeper_issuer.commands import status_json
+        from wellkeeper_issuer.commands.terminal.json_output import to_text
+
+        service = self._service
+        settings, daemon = service.settings, asyncio.run(service.status({}, remote.ignore))
+        seen, nodes = asyncio.run(_look(settings, reads_certificates=True))
+        return to_text(status_json.to_json(settings, seen, nodes, daemon, is_outdated=service.is_outdated()))
+
+
+async def _look(settings: Settings, *, reads_certificates: bool) -> "tuple[Overview, Sequence[NodeStatus]]":
+    from wellkeeper_issuer.assembly.node_statuses import read_node_statuses
+
+    nodes = await read_node_statuses(settings) if settings.fleet.listen else ()
+    return await overview.look(settings, settings.lineages(), reads_certificates=reads_certificates), nodes
+
+
+async def _page(get: Callable[[], Awaitable[str]], content_type: str, more: str = "") -> "Page":
+    from wellkeeper_issuer.outside.web.site import Page
+
+    try:
+        return Page(await get() + more, content_type)
+    except WellkeeperError as error:
+        _log.error("status: %s", error)
+        return Page(f"{error}\n", status=503)

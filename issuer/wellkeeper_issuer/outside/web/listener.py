@@ -1,0 +1,94 @@
+"""Listen on a unix socket or a TCP address. Connections are bounded, because renewals need file descriptors, too."""
+
+import asyncio
+import contextlib
+import grp
+import os
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+from aiohttp import web
+
+from wellkeeper_client import permissions
+from wellkeeper_client.unix_sockets import remove_stale
+from wellkeeper_issuer.errors import DaemonError
+from wellkeeper_issuer.outside.web.site import Site
+
+MOST_CONNECTIONS: Final = 64
+_STOP_SECONDS: Final = 1.0
+_REMEDY: Final = "Correct listen or group under [web], then restart the daemon."
+
+
+@asynccontextmanager
+async def listening(site: Site, address: Path | tuple[str, int], group: str | None = None) -> AsyncIterator[None]:
+    """Serve the site inside the context. A unix socket is for our user, and for `group`, if one is given.
+
+    Raises DaemonError.
+    """
+    server = web.Server(site.handle, access_log=None)
+
+    def accept() -> asyncio.Protocol:
+        return server() if len(server.connections) < MOST_CONNECTIONS else _Refusal()
+
+    try:
+        loop = asyncio.get_running_loop()
+        if isinstance(address, Path):
+            listener = await loop.create_unix_server(accept, sock=_bind(address, group))
+        else:
+            listener = await loop.create_server(accept, *address)
+    except OSError as error:
+        raise DaemonError(f"cannot listen on {shown(address)}", error.strerror or str(error), _REMEDY) from error
+    try:
+        yield
+    finally:
+        listener.close()
+        if isinstance(address, Path):
+            _unlink(address)
+        await server.shutdown(_STOP_SECONDS)
+
+
+def shown(address: Path | tuple[str, int]) -> str:
+    """Return the address as the settings have it."""
+    return f"unix:{address}" if isinstance(address, Path) else f"{address[0]}:{address[1]}"
+
+
+class _Refusal(asyncio.Protocol):
+    """Ends a connection at once."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        transport.close()
+
+
+def _bind(path: Path, group: str | None) -> socket.socket:
+    """Return a bound socket, which refuses connections until it listens. Raises DaemonError and OSError."""
+    if fault := permissions.find_fault(path.parent):
+        raise DaemonError(f"cannot listen on unix:{path}", fault.why, fault.remedy)
+    if complaint := remove_stale(path):
+        raise DaemonError(f"cannot listen on unix:{path}", complaint)
+    bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        bound.bind(str(path))
+        path.chmod(0o600)
+        if group is not None:
+            os.chown(path, -1, _gid(group))
+            path.chmod(0o660)
+    except (OSError, DaemonError):
+        bound.close()
+        raise
+    return bound
+
+
+def _unlink(path: Path) -> None:
+    # The next daemon replaces a socket that stays.
+    with contextlib.suppress(OSError):
+        path.unlink()
+
+
+def _gid(group: str) -> int:
+    try:
+        return grp.getgrnam(group).gr_gid
+    except KeyError:
+        raise DaemonError(f"cannot use group = {group!r} of [web]", "this host has no such group", _REMEDY) from None

@@ -1,0 +1,63 @@
+"""Answer GET and HEAD of a few exact paths; nothing that a request contains changes anything.
+
+A browser on this host may be led to a loopback address by any page, so Host must be one of ours (DNS rebinding). There
+are no cookies, scripts or forms, and a reply may not be framed, cached or read by another origin.
+"""
+
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from aiohttp import hdrs, web
+
+_HEADERS: Final = {
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    hdrs.CACHE_CONTROL: "no-store",
+    hdrs.SERVER: "wellkeeper",
+}
+_TEXT: Final = "text/plain; charset=utf-8"
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A reply."""
+
+    text: str
+    content_type: str = _TEXT
+    status: int = 200
+
+
+Make = Callable[[], Awaitable[Page]]
+
+
+class Site:
+    """Pages by path; `hosts` are the names that a request may ask for, without a port and in lower case."""
+
+    def __init__(self, pages: Mapping[str, Make], hosts: Collection[str]) -> None:
+        self._pages = pages
+        self._hosts = frozenset(hosts)
+
+    async def handle(self, request: web.BaseRequest) -> web.Response:
+        """Answer a request."""
+        if _host(request.headers.get(hdrs.HOST, "")) not in self._hosts:
+            return _reply(Page("unknown host; name it in hosts under [web]\n", status=421))
+        if request.method not in {hdrs.METH_GET, hdrs.METH_HEAD}:
+            return _reply(Page("only GET and HEAD\n", status=405), {hdrs.ALLOW: "GET, HEAD"})
+        make = self._pages.get(request.raw_path.partition("?")[0])
+        return _reply(await make() if make else Page("there is nothing here\n", status=404))
+
+
+def _host(header: str) -> str:
+    """Return the host without its port: `[::1]:80` and `[::1]` are `[::1]`."""
+    host, colon, port = header.lower().rpartition(":")
+    return host if colon and (port.isdigit() or not port) and not host.endswith(":") else header.lower()
+
+
+def _reply(page: Page, more: Mapping[str, str] | None = None) -> web.Response:
+    headers = {**_HEADERS, hdrs.CONTENT_TYPE: page.content_type, **(more or {})}
+    return web.Response(status=page.status, body=page.text.encode(), headers=headers)

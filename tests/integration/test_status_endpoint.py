@@ -1,0 +1,57 @@
+"""The daemon's status endpoint behind a real nginx, with the unmodified snippet except for its two paths."""
+
+import base64
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from stand.daemon import IssuerDaemon
+from stand.host import Host, running_host
+from stand.nginx import SNIPPETS
+from tests.responder.http import Reply, ask
+from wellkeeper_responder.settings import TcpAddress
+
+pytestmark = [pytest.mark.integration, pytest.mark.nginx]
+
+NAME = "www.example.org"
+PASSWORD = "secret"
+
+
+def snippet_for(folder: Path) -> tuple[str, Path]:
+    """Return the snippet for a socket and a password file in this directory, and the socket."""
+    socket, passwords = folder / "web/status.sock", folder / "htpasswd"
+    socket.parent.mkdir()
+    passwords.write_text(f"admin:{{PLAIN}}{PASSWORD}\n")
+    text = (SNIPPETS / "status.conf").read_text()
+    paths = {"/run/wellkeeper-issuer/status.sock": socket, "/etc/nginx/wellkeeper.htpasswd": passwords}
+    for documented, used in paths.items():
+        assert documented in text
+        text = text.replace(documented, str(used))
+    return text, socket
+
+
+async def get(host: Host, path: str, method: str = "GET", password: str | None = PASSWORD) -> Reply:
+    token = base64.b64encode(f"admin:{password}".encode()).decode()
+    headers = {"Host": NAME} | ({"Authorization": f"Basic {token}"} if password else {})
+    return await ask(TcpAddress(*host.http), method, f"/wellkeeper{path}", headers)
+
+
+async def test_nginx_asks_for_a_password_before_it_shows_the_status(folder: Path) -> None:
+    snippet, socket = snippet_for(folder)
+    async with running_host(folder, {"web": [NAME]}) as host:
+        web = f"[web]\nlisten = 'unix:{socket}'"
+        host.issuer.configure(replace(host.issuer_settings, reload_interval_seconds=0.1, tables=(web,)))
+        host.nginx.write(replace(host.nginx.settings, in_server=snippet))
+        async with IssuerDaemon(host.issuer) as daemon:
+            await daemon.until(certificate="web", stage="verify", event="finished")
+            socket.chmod(0o666)  # nginx's workers may have a group of their own, which `group` would name
+            assert [(await get(host, "/healthz", password=one)).status for one in (None, "wrong")] == [401, 401]
+            assert (await get(host, "/readyz", "POST")).status == 403
+            assert (await get(host, "/readyz", "HEAD")).status == 200
+            metrics = await get(host, "/metrics")
+            assert 'wellkeeper_certificate_served{certificate="web"} 1.0' in metrics.body.decode()
+            assert 'wellkeeper_stage_seconds_count{stage="reload"} 1.0' in metrics.body.decode()
+            assert metrics.headers["Cache-Control"] == "no-store"
+            (shown,) = (await get(host, "/v1/status")).json()["certificates"]
+            assert (shown["name"], shown["state"]) == ("web", "served")

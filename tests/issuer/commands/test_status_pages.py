@@ -1,0 +1,85 @@
+"""The pages of the daemon's status endpoint."""
+
+import logging
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.issuer.commands.workers import WorkerFactory
+from tests.json_docs import assert_documented
+from tests.metrics_page import documented, exported
+from tests.promtool import complaints
+from tests.responder.http import Reply, ask
+from wellkeeper_issuer.commands.status_pages import serving_status
+from wellkeeper_issuer.service.serving import Service
+from wellkeeper_issuer.status.activity import Activity
+from wellkeeper_responder.settings import UnixAddress
+
+SECTIONS = ("certificates", "the daemon", "nodes")
+
+
+@pytest.fixture
+async def service(folder: Path) -> AsyncIterator[Service]:
+    """Run a daemon with the endpoint at status.sock."""
+    factory = WorkerFactory(folder)
+    factory.write("a.example", more=f"[fleet]\nlisten = ['10.0.0.1:8404']\n[web]\nlisten = 'unix:{folder}/status.sock'")
+    async with factory.service() as service, serving_status(service, Activity()):
+        yield service
+
+
+def sockets(folder: Path) -> list[Path]:
+    return list(folder.glob("*.sock"))
+
+
+async def get(folder: Path, path: str) -> Reply:
+    return await ask(UnixAddress(folder / "status.sock"), "GET", path, {"Host": "localhost"})
+
+
+@pytest.mark.usefixtures("service")
+async def test_metrics_are_those_of_the_disk_and_of_the_daemon(folder: Path) -> None:
+    reply = await get(folder, "/metrics")
+    text = reply.body.decode()
+    assert (reply.status, reply.headers["Content-Type"].partition(";")[0]) == (200, "text/plain")
+    assert exported(text) == sorted(name for section in SECTIONS for name in documented(f"Metrics of {section}"))
+    assert 'wellkeeper_certificate_state{certificate="a.example",state="missing"} 1.0' in text
+    assert complaints(text) == ""
+
+
+@pytest.mark.usefixtures("service")
+async def test_status_is_that_of_the_command(folder: Path) -> None:
+    reply = await get(folder, "/v1/status")
+    assert (reply.status, reply.headers["Content-Type"]) == (200, "application/json")
+    assert_documented("status", reply.json())
+    assert [one["name"] for one in reply.json()["certificates"]] == ["a.example"]
+    assert reply.json()["is_reload_needed"] is False
+
+
+async def test_daemon_is_healthy_while_it_begins_again_but_not_ready(service: Service, folder: Path) -> None:
+    assert [(await get(folder, path)).status for path in ("/healthz", "/readyz")] == [200, 200]
+    service.is_ready.clear()
+    assert [(await get(folder, path)).status for path in ("/healthz", "/readyz")] == [200, 503]
+
+
+async def test_state_that_cannot_be_read_is_reported(service: Service, folder: Path) -> None:
+    service.settings.state_dir.mkdir(exist_ok=True)
+    (service.settings.state_dir / "state.db").write_text("no database")
+    reply = await get(folder, "/metrics")
+    assert (reply.status, "state.db" in reply.body.decode()) == (503, True)
+
+
+async def test_renewals_go_on_without_the_endpoint(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (folder / "status.sock").touch()
+    factory = WorkerFactory(folder)
+    factory.write("a.example", more=f"[web]\nlisten = 'unix:{folder}/status.sock'")
+    with caplog.at_level(logging.ERROR):
+        async with factory.service() as service, serving_status(service, Activity()):
+            assert service.is_ready.is_set()
+    assert "no status endpoint: cannot listen on unix:" in caplog.text
+
+
+async def test_nothing_listens_by_default(folder: Path) -> None:
+    factory = WorkerFactory(folder)
+    factory.write("a.example")
+    async with factory.service() as service, serving_status(service, Activity()):
+        assert sockets(folder) == []
