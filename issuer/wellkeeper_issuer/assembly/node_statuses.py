@@ -20,6 +20,7 @@ _TRIED_AGAIN: Final = timedelta(days=2)
 
 async def read_waiting(settings: Settings) -> "Waiting | None":
     """Return what a restored issuer waits for, if it does. Raises SettingsError, JournalError and InstallError."""
+    from wellkeeper_issuer.fleet.node_status import present
     from wellkeeper_issuer.fleet.reports import read_seen
     from wellkeeper_issuer.fleet.restored import Heard, waiting
     from wellkeeper_issuer.outside.state.restored import RestoredFile
@@ -31,7 +32,8 @@ async def read_waiting(settings: Settings) -> "Waiting | None":
         nodes, reports = await state.fleet.read_nodes(), await state.fleet.read_reports()
     kept = fleets.disk(settings).manifests.read()
     seen = {name: read_seen(one) for name, one in reports.items()}
-    return waiting(restore, Heard(nodes, seen, kept.manifest if kept else None), settings.fleet.restore_wait_minutes)
+    left = present(nodes, seen, SystemClock().now())
+    return waiting(restore, Heard(left, seen, kept.manifest if kept else None), settings.fleet.restore_wait_minutes)
 
 
 async def read_node_statuses(settings: Settings) -> "Sequence[NodeStatus]":

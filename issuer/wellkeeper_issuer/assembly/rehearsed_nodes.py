@@ -63,15 +63,14 @@ async def remote_nodes(settings: Settings) -> "AsyncIterator[tuple[RelayedRespon
 
 
 async def _read(settings: Settings) -> "tuple[Mapping[str, NodeBody], Mapping[str, Seen]]":
-    from wellkeeper_issuer.fleet.node_status import is_gone, to_bodies
+    from wellkeeper_issuer.fleet.node_status import present, to_bodies
     from wellkeeper_issuer.fleet.reports import read_seen
 
     now = SystemClock().now()
     async with build.state_to_read(settings) as state:
         nodes, reports = await state.fleet.read_nodes(), await state.fleet.read_reports()
     last = {name: read_seen(one) for name, one in reports.items()}
-    left = {name: one for name, one in nodes.items() if not is_gone(one, last[name].at if name in last else None, now)}
-    return to_bodies(left), last
+    return to_bodies(present(nodes, last, now)), last
 
 
 async def _admit(relay: "RelayRecords", feed: "Feed", nodes: "Mapping[str, NodeBody]") -> None:

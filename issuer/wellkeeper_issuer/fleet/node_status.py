@@ -179,6 +179,11 @@ def _concern(seen: Seen | None) -> str | None:
     return report.concern
 
 
+def present(nodes: Mapping[str, EnrolledNode], last: Mapping[str, Seen], now: datetime) -> Mapping[str, EnrolledNode]:
+    """Return the nodes without the ephemeral ones that are gone."""
+    return {name: one for name, one in nodes.items() if not is_gone(one, last[name].at if name in last else None, now)}
+
+
 def to_bodies(nodes: Mapping[str, EnrolledNode]) -> Mapping[str, NodeBody]:
     """Return what the records of these nodes say."""
     return {
