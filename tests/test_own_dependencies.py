@@ -16,7 +16,10 @@ from packaging.requirements import Requirement
 from tests.imports import module_name
 from tests.layers import PROJECT
 
-_GROUPS: Final = tomllib.loads((PROJECT / "pyproject.toml").read_text())["dependency-groups"]
+_PROJECT: Final = tomllib.loads((PROJECT / "pyproject.toml").read_text())
+_GROUPS: Final = _PROJECT["dependency-groups"]
+_ENGINE: Final = _PROJECT["project"]["optional-dependencies"]["valkey"]
+_OF_ENGINES: Final = ("wellkeeper_node.records.engine_", "wellkeeper_node.records.valkey")
 
 # Finds only the standard library and the modules named in `argv`.
 _SCRIPT: Final = """
@@ -46,18 +49,23 @@ for name in starts:
 
 @dataclass(frozen=True)
 class Program:
-    """A program: `folders` of its packages, and the modules in `starts` that can be run with `python -m`."""
+    """A program: `folders` of its packages, and the modules in `starts` that can be run with `python -m`.
+
+    Modules whose names begin with one of `optional` are imported only when they are needed.
+    """
 
     folders: Sequence[str]
     requirements: Sequence[str]
     starts: Sequence[str] = ()
+    optional: tuple[str, ...] = ()
 
 
 PROGRAMS: Final = {
     "client": Program(["client"], ["cryptography"]),
     "responder": Program(["responder", "client"], _GROUPS["responder"], ["wellkeeper_responder"]),
     "relay": Program(["relay", "responder", "client"], _GROUPS["responder"], ["wellkeeper_relay"]),
-    "node": Program(["node", "client"], _GROUPS["node"], ["wellkeeper_node"]),
+    "node": Program(["node", "client"], _GROUPS["node"], ["wellkeeper_node"], _OF_ENGINES),
+    "node with an engine": Program(["node", "client"], [*_GROUPS["node"], *_ENGINE]),
 }
 
 
@@ -88,6 +96,7 @@ def started(program: Program, without: Collection[str] = ()) -> subprocess.Compl
     """Import every module of the program and run its commands with --help, with nothing else installed."""
     distributions = with_dependencies(program.requirements)
     modules = [module_name(path) for folder in program.folders for path in sorted((PROJECT / folder).rglob("*.py"))]
+    modules = [one for one in modules if not one.startswith(program.optional)]
     assert modules
     others = {module for module, owners in installed_modules().items() if distributions & set(owners)}
     allowed = ({module.partition(".")[0] for module in modules} | others) - set(without)

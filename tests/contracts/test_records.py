@@ -1,14 +1,15 @@
-"""Contract of `wellkeeper_node.records.port.Records`: in memory, and at a real relay over its issuer's socket."""
+"""Contract of `wellkeeper_node.records.port.Records`: in memory, at a relay's socket, in real engines."""
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from pathlib import Path
 from typing import Final
 
 import pytest
 
+from tests.engines import EngineRecords, engine_records
 from tests.fakes import FakeClock
 from tests.relay.conftest import settings
 from tests.relay.messages import signed
@@ -35,10 +36,14 @@ def clock() -> FakeClock:
     return found
 
 
-@pytest.fixture(params=["memory", "relay"])
+@pytest.fixture(params=["memory", "relay", "redis", "valkey"])
 async def store(request: pytest.FixtureRequest, clock: FakeClock, tmp_path: Path) -> AsyncIterator[Records]:
     if request.param == "memory":
         yield MemoryRecords(clock, MAX_BYTES)
+        return
+    if request.param != "relay":
+        async with engine_records(request.param, tmp_path / "engine", clock) as engine:
+            yield engine
         return
     made = settings(tmp_path, MAX_BYTES)
     # A long poll must not let the relay's time pass.
@@ -46,6 +51,18 @@ async def store(request: pytest.FixtureRequest, clock: FakeClock, tmp_path: Path
         found = RelayRecords(str(made.issuer), FakeClock(clock.now()))
         stack.push_async_callback(found.close)
         yield found
+
+
+@pytest.fixture
+def elapse(store: Records, clock: FakeClock) -> Callable[[float], Awaitable[None]]:
+    """Let seconds pass, for an engine as well, which has its own clock."""
+
+    async def elapse(seconds: float) -> None:
+        clock.advance(seconds)
+        if isinstance(store, EngineRecords):
+            await store.shorten_lease(seconds)
+
+    return elapse
 
 
 async def test_value_is_read_until_it_is_replaced(store: Records) -> None:
@@ -189,9 +206,10 @@ async def test_large_snapshot_comes_whole_in_parts(store: Records) -> None:
             parts.append(await anext(updates))
     assert len(parts) > 1
     assert all(part.is_snapshot for part in parts)
-    assert [one.key for part in parts for one in part.records] == keys
+    assert sorted(one.key for part in parts for one in part.records) == keys
 
 
+@pytest.mark.parametrize("store", ["memory", "relay"], indirect=True)
 async def test_full_store_refuses_more_and_keeps_what_it_has(store: Records) -> None:
     keys = [f"bundle/{number:03}" for number in range(20)]
     for key in keys:
@@ -204,15 +222,15 @@ async def test_full_store_refuses_more_and_keeps_what_it_has(store: Records) -> 
     assert await value_of(store, keys[0]) == signed(keys[0], text="x" * 34_000)
 
 
-async def test_only_one_holder_has_the_lease(store: Records, clock: FakeClock) -> None:
+async def test_only_one_holder_has_the_lease(store: Records, elapse: Callable[[float], Awaitable[None]]) -> None:
     lease = await store.acquire("one", 60)
     assert lease is not None
     assert await store.acquire("two", 60) is None
-    clock.advance(59)
+    await elapse(59)
     assert await store.extend(lease, 60)
-    clock.advance(59)
+    await elapse(59)
     assert await store.acquire("two", 60) is None
-    clock.advance(1)
+    await elapse(1)
     assert not await store.extend(lease, 60)
     second = await store.acquire("two", 60)
     assert second not in {None, lease}
@@ -226,10 +244,10 @@ async def test_holder_that_asks_again_gets_another_lease(store: Records) -> None
     assert not await store.extend(first, 60)
 
 
-async def test_lost_lease_refuses_writes(store: Records, clock: FakeClock) -> None:
+async def test_lost_lease_refuses_writes(store: Records, elapse: Callable[[float], Awaitable[None]]) -> None:
     lease = await store.acquire("one", 60)
     version = await store.put(KEY, FIRST, lease=lease)
-    clock.advance(60)
+    await elapse(60)
     with pytest.raises(LeaseLostError):
         await store.put(KEY, FIRST, lease=lease)
     with pytest.raises(LeaseLostError):

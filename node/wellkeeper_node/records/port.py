@@ -15,7 +15,7 @@ from wellkeeper_client.records import Kind
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """Records that are new to a follower, oldest first, and keys that were deleted.
+    """Records that are new to a follower, oldest first except in a snapshot, and keys that were deleted.
 
     `is_snapshot`: part of all that is there, at the start and whenever the store lost its past. `is_whole`: nothing
     follows yet; a large snapshot comes in parts.
@@ -80,3 +80,9 @@ class NodeRecords(Records, Protocol):
         `failed` is called if the report may not have been stored; `follow` continues after a conflict.
         """
         ...
+
+
+class KeptRecords(NodeRecords, Protocol):
+    """Records with connections that are kept open."""
+
+    async def close(self) -> None: ...

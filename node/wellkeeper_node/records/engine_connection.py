@@ -1,0 +1,187 @@
+"""A connection to an engine that may be hostile, frozen or gone: each reply has a limit in bytes and seconds.
+
+Made of redis-py's connection, without its pools, which repeat commands and connect again unasked.
+"""
+
+import asyncio
+import ssl
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from redis.asyncio.connection import AbstractConnection
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import ResponseError
+
+from wellkeeper_client import relay_wire
+from wellkeeper_node.records.engine import EngineAddress
+from wellkeeper_node.resolver import DaemonResolver
+
+# Of what arrives after one request; replies are asked for in pieces of about a megabyte.
+MOST_BYTES: Final = 8 * 1024 * 1024
+# A line has a length, a status or an error.
+_LONGEST_LINE: Final = 64 * 1024
+
+Command = tuple[str | bytes | int, ...]
+Reply = Any
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """The place of an engine, who asks, and the seconds for a reply and for the time until it is connected."""
+
+    address: EngineAddress
+    user: str
+    password: str
+    call_seconds: float
+    connect_seconds: float
+
+
+class BoundedReader:
+    """Reads at most MOST_BYTES until it is reset; what redis-py needs of a StreamReader."""
+
+    def __init__(self, reader: asyncio.StreamReader) -> None:
+        self._reader = reader
+        self._left = MOST_BYTES
+
+    @property
+    def has_ended(self) -> bool:
+        return self._reader.at_eof()
+
+    def reset(self) -> None:
+        self._left = MOST_BYTES
+
+    async def readline(self) -> bytes:
+        try:
+            line = await self._reader.readline()
+        except ValueError as error:
+            raise ConnectionAbortedError(0, f"it sent a line of more than {_LONGEST_LINE} bytes") from error
+        self._take(len(line))
+        return line
+
+    async def readexactly(self, count: int) -> bytes:
+        self._take(count)
+        return await self._reader.readexactly(count)
+
+    def _take(self, count: int) -> None:
+        self._left -= count
+        if count < 0 or self._left < 0:
+            raise ConnectionAbortedError(0, f"it sent more than {MOST_BYTES} bytes")
+
+
+class EngineConnection(AbstractConnection):
+    """One connection; `ask` and `listen` raise RedisError and OSError, after which it is closed."""
+
+    def __init__(self, access: Access, host: str = "", port: int = 0, *, is_sentinel: bool = False) -> None:
+        address = access.address
+        super().__init__(
+            db=0 if is_sentinel else address.database,
+            username=(not is_sentinel and access.user) or None,
+            password=(not is_sentinel and access.password) or None,
+            socket_timeout=access.call_seconds,
+            socket_connect_timeout=access.connect_seconds,
+            protocol=2,
+            retry=Retry(NoBackoff(), 0),
+            driver_info=None,  # Redis 7.0 does not know CLIENT SETINFO, not even in an ACL
+        )
+        self._address, self._host, self._port = address, host, port
+
+    def repr_pieces(self) -> list[tuple[str, str]]:
+        return [("engine", self._address.text)]
+
+    def _host_error(self) -> str:
+        return f"{self._host}:{self._port}" if self._host else self._address.socket
+
+    async def _connect(self) -> None:
+        async with asyncio.timeout(self.socket_connect_timeout):
+            reader, writer = await self._streams()
+        self._bounded = BoundedReader(reader)
+        self._reader, self._writer = self._bounded, writer  # type: ignore[assignment]
+
+    async def _streams(self) -> Streams:
+        if self._address.socket:
+            return await asyncio.open_unix_connection(self._address.socket, limit=_LONGEST_LINE)
+        (first, *_) = await DaemonResolver().resolve(self._host, self._port)
+        address, port = first["host"], first["port"]
+        if not self._address.is_encrypted:
+            if not relay_wire.is_private(address):
+                why = f"{self._host} has the public address {address}: use rediss:// or a VPN"
+                raise OSError(0, why)
+            return await asyncio.open_connection(address, port, limit=_LONGEST_LINE)
+        context = ssl.create_default_context(cafile=self._address.ca_file or None)
+        return await asyncio.open_connection(
+            address, port, limit=_LONGEST_LINE, ssl=context, server_hostname=self._host
+        )
+
+    @property
+    def has_ended(self) -> bool:
+        """Return whether the engine has closed the connection, as far as is known."""
+        return self._bounded.has_ended
+
+    async def ask(self, *commands: Command) -> list[Reply]:
+        """Return a reply for each command; one that the engine refused is a ResponseError."""
+        await self.tell(*commands)
+        return [await self._read() for _ in commands]
+
+    async def tell(self, *commands: Command) -> None:
+        self.reset()
+        await self.send_packed_command(self.pack_commands(commands), check_health=False)
+
+    def reset(self) -> None:
+        """Let as much arrive as after a request."""
+        self._bounded.reset()
+
+    async def subscribe(self, channels: Sequence[str]) -> None:
+        """Have what is published on these channels sent; nothing but `listen` and PING is possible then."""
+        await self.tell(("SUBSCRIBE", *channels))
+        for _ in channels:
+            await self.read_response()
+
+    async def listen(self, seconds: float) -> Reply:
+        """Return the next message, or None if there is none for so long."""
+        return await self.read_response(timeout=seconds)
+
+    async def _read(self) -> Reply:
+        try:
+            return await self.read_response()
+        except ResponseError as error:
+            return error
+
+
+async def connect(access: Access) -> EngineConnection:
+    """Return a connection to the engine, or to the primary that the first Sentinel names which knows it.
+
+    Raises RedisError and OSError.
+    """
+    hosts: Sequence[tuple[str, int]] = access.address.hosts or (("", 0),)
+    if access.address.service:
+        hosts = [await _primary(access)]
+    connection = EngineConnection(access, *hosts[0])
+    await _open(connection)
+    return connection
+
+
+async def _primary(access: Access) -> tuple[str, int]:
+    failures = []
+    for host, port in access.address.hosts:
+        sentinel = EngineConnection(access, host, port, is_sentinel=True)
+        try:
+            await _open(sentinel)
+            (found,) = await sentinel.ask(("SENTINEL", "GET-MASTER-ADDR-BY-NAME", access.address.service))
+            name, number = (one.decode() for one in found)
+            return name, int(number)
+        except Exception as error:  # noqa: BLE001 - another Sentinel may know it
+            failures.append(f"{host}:{port}: {error}")
+        finally:
+            await sentinel.disconnect(nowait=True)
+    raise OSError(0, f"no Sentinel knows the primary of {access.address.service}: {'; '.join(failures)}")
+
+
+async def _open(connection: EngineConnection) -> None:
+    try:
+        await connection.connect()  # type: ignore[no-untyped-call]
+    except BaseException:
+        await connection.disconnect(nowait=True)
+        raise

@@ -1,0 +1,62 @@
+"""Errors for what an engine refused, and for one that does not answer."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from redis.exceptions import (
+    AuthenticationError,
+    NoPermissionError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    ResponseError,
+)
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from wellkeeper_client.foreign_text import one_line
+from wellkeeper_node.errors import RecordRefusedError, RecordsError, UnavailableError
+from wellkeeper_node.network_errors import words
+
+LONGEST_WORDS: Final = 300
+_CHECK_ADDRESS: Final = "Check that this is the address of a Valkey or Redis server that runs."
+_RIGHTS: Final = "Give this user the rights that it needs in the engine's ACL."
+_REMEDIES: Final[Sequence[tuple[type[Exception], str]]] = (
+    (AuthenticationError, "Check the user and the password of the engine in the settings."),
+    (NoPermissionError, _RIGHTS),
+    (ReadOnlyError, "Name the engine's primary in the settings, or its Sentinels."),
+)
+# How Redis and Valkey begin other refusals.
+_REMEDIES_BY_CODE: Final = {
+    "NOAUTH": "Set the user and the password of the engine in the settings.",
+    "NOREPLICAS": "Start the engine's replicas.",
+    "MISCONF": "Look into the engine's log: it cannot save its data.",
+    "WRONGTYPE": "Another program uses these keys; choose another prefix in the engine's address.",
+}
+
+
+def unavailable(engine: str, error: Exception, seconds: float) -> UnavailableError:
+    """Return the error for a call without a usable answer; `seconds` is its limit."""
+    if isinstance(error, TimeoutError | RedisTimeoutError):
+        return UnavailableError(f"{engine} did not answer within {seconds:g} s")
+    return UnavailableError(f"cannot use {engine}", _words(error), _remedy(error) or _CHECK_ADDRESS)
+
+
+def refusal(engine: str, key: str, error: ResponseError) -> RecordsError:
+    """Return why the engine did not store or delete a record."""
+    what = f"{engine} refused {key}"
+    if isinstance(error, OutOfMemoryError):
+        remedy = "Raise maxmemory of the engine, or delete what else it stores."
+        return RecordRefusedError(what, _words(error), remedy)
+    if isinstance(error, NoPermissionError) or "ACL failure" in str(error):
+        return RecordRefusedError(what, _words(error), _RIGHTS)
+    return UnavailableError(what, _words(error), _remedy(error))
+
+
+def _remedy(error: Exception) -> str:
+    for kind, remedy in _REMEDIES:
+        if isinstance(error, kind):
+            return remedy
+    return _REMEDIES_BY_CODE.get(str(error).partition(" ")[0], "")
+
+
+def _words(error: Exception) -> str:
+    return one_line(words(error) if isinstance(error, OSError) else error, LONGEST_WORDS)

