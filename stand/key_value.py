@@ -56,3 +56,20 @@ def program(server: Server) -> str:
     places: Sequence[str] = found.submodule_search_locations or () if found else ()
     folders = [path.parent for place in places for path in Path(place).glob("_binaries/*/valkey-server")]
     return find_program("valkey-server", *folders)
+
+
+class Sentinel(Running):
+    """`async with Sentinel(folder, port)`: it watches the primary at this port as the service `fleet`."""
+
+    def __init__(self, folder: Path, primary: int) -> None:
+        folder.mkdir()
+        self.port = free_port()
+        path = folder / "sentinel.conf"
+        path.write_text(
+            f"port {self.port}\nbind 127.0.0.1\ndir {folder}\nsentinel monitor fleet 127.0.0.1 {primary} 1\n"
+            "sentinel down-after-milliseconds fleet 500\nsentinel failover-timeout fleet 3000\n"
+        )
+        self.process = Process("sentinel", [program("redis"), str(path), "--sentinel"], folder / "sentinel.log")
+
+    async def is_ready(self) -> bool:
+        return await accepts("127.0.0.1", self.port)
