@@ -5,13 +5,17 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
 
-from redis.exceptions import NoScriptError, ReadOnlyError, RedisError, ResponseError
+from redis.exceptions import NoPermissionError, NoScriptError, ReadOnlyError, RedisError, ResponseError
 
 from wellkeeper_node.records import engine_errors
 from wellkeeper_node.records.engine_connection import Access, Command, EngineConnection, Reply, connect
 from wellkeeper_node.records.engine_scripts import Script
 
 _MOST_CONNECTIONS: Final = 8
+# What a connection raises when the engine is away, or sends what cannot be read.
+_FAULTS: Final = (RedisError, OSError, ValueError, RecursionError)
+# Of an engine that is not the primary any more, or for a user without rights.
+_USELESS: Final = (ReadOnlyError, NoPermissionError)
 
 
 class EngineCalls:
@@ -22,10 +26,6 @@ class EngineCalls:
         self._idle: list[EngineConnection] = []
         self._slots = asyncio.Semaphore(_MOST_CONNECTIONS)
         self.name = f"the engine at {access.address.text}"
-
-    @property
-    def _seconds(self) -> float:
-        return self._access.connect_seconds + self._access.call_seconds
 
     def key(self, name: str) -> str:
         """Return the name in the engine of a key, directory or channel."""
@@ -40,8 +40,9 @@ class EngineCalls:
         """Return a reply for each command, a ResponseError for one that was refused."""
         async with self.connection() as connection:
             replies = await connection.ask(*commands)
-            if any(isinstance(one, ReadOnlyError) for one in replies):  # no primary any more
-                raise next(one for one in replies if isinstance(one, ReadOnlyError))
+            for one in replies:
+                if isinstance(one, _USELESS):
+                    raise one
             return replies
 
     async def run(self, script: Script, keys: list[str], *values: str | bytes | int) -> str | ResponseError:
@@ -53,19 +54,19 @@ class EngineCalls:
                 (reply,) = await connection.ask(("EVAL", script.text, len(names), *names, *values))
             if isinstance(reply, ReadOnlyError):
                 raise reply
-        return reply if isinstance(reply, ResponseError) else _text(reply)
+            return reply if isinstance(reply, ResponseError) else _text(reply)
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[EngineConnection]:
-        """Lend a connection for as long as the block takes, which must be done in time."""
+        """Lend a connection for as long as the block takes."""
         connection: EngineConnection | None = None
         try:
-            async with self._slots, asyncio.timeout(self._seconds):
+            async with self._slots:
                 connection = await self._usable() or await connect(self._access)
                 yield connection
                 self._idle.append(connection)
                 connection = None
-        except (RedisError, OSError, ValueError) as error:
+        except _FAULTS as error:
             await self.close()  # the others are no better
             raise engine_errors.unavailable(self.name, error, self._access.call_seconds) from error
         finally:
@@ -77,10 +78,9 @@ class EngineCalls:
         """Open another connection, for as long as the block takes."""
         connection: EngineConnection | None = None
         try:
-            async with asyncio.timeout(self._seconds):
-                connection = await connect(self._access)
+            connection = await connect(self._access)
             yield connection
-        except (RedisError, OSError, ValueError) as error:
+        except _FAULTS as error:
             raise engine_errors.unavailable(self.name, error, self._access.call_seconds) from error
         finally:
             if connection is not None:

@@ -80,13 +80,15 @@ class EngineConnection(AbstractConnection):
             db=0 if is_sentinel else address.database,
             username=(not is_sentinel and access.user) or None,
             password=(not is_sentinel and access.password) or None,
-            socket_timeout=access.call_seconds,
+            # With its own limit, redis-py calls asyncio.wait_for, which in Python 3.11 can lose a cancellation.
+            socket_timeout=None,
             socket_connect_timeout=access.connect_seconds,
             protocol=2,
             retry=Retry(NoBackoff(), 0),
             driver_info=None,  # Redis 7.0 does not know CLIENT SETINFO, not even in an ACL
         )
         self._address, self._host, self._port = address, host, port
+        self._call_seconds = access.call_seconds
 
     def repr_pieces(self) -> list[tuple[str, str]]:
         return [("engine", self._address.text)]
@@ -95,8 +97,7 @@ class EngineConnection(AbstractConnection):
         return f"{self._host}:{self._port}" if self._host else self._address.socket
 
     async def _connect(self) -> None:
-        async with asyncio.timeout(self.socket_connect_timeout):
-            reader, writer = await self._streams()
+        reader, writer = await self._streams()
         self._bounded = BoundedReader(reader)
         self._reader, self._writer = self._bounded, writer  # type: ignore[assignment]
 
@@ -127,7 +128,8 @@ class EngineConnection(AbstractConnection):
 
     async def tell(self, *commands: Command) -> None:
         self.reset()
-        await self.send_packed_command(self.pack_commands(commands), check_health=False)
+        async with asyncio.timeout(self._call_seconds):
+            await self.send_packed_command(self.pack_commands(commands), check_health=False)
 
     def reset(self) -> None:
         """Let as much arrive as after a request."""
@@ -137,7 +139,9 @@ class EngineConnection(AbstractConnection):
         """Have what is published on these channels sent; nothing but `listen` and PING is possible then."""
         await self.tell(("SUBSCRIBE", *channels))
         for _ in channels:
-            await self.read_response()
+            reply = await self._read()
+            if isinstance(reply, ResponseError):
+                raise reply
 
     async def listen(self, seconds: float) -> Reply:
         """Return the next message, or None if there is none for so long."""
@@ -145,7 +149,8 @@ class EngineConnection(AbstractConnection):
 
     async def _read(self) -> Reply:
         try:
-            return await self.read_response()
+            async with asyncio.timeout(self._call_seconds):
+                return await self.read_response()
         except ResponseError as error:
             return error
 
@@ -159,7 +164,7 @@ async def connect(access: Access) -> EngineConnection:
     if access.address.service:
         hosts = [await _primary(access)]
     connection = EngineConnection(access, *hosts[0])
-    await _open(connection)
+    await _open(connection, access.connect_seconds)
     return connection
 
 
@@ -168,20 +173,21 @@ async def _primary(access: Access) -> tuple[str, int]:
     for host, port in access.address.hosts:
         sentinel = EngineConnection(access, host, port, is_sentinel=True)
         try:
-            await _open(sentinel)
+            await _open(sentinel, access.connect_seconds)
             (found,) = await sentinel.ask(("SENTINEL", "GET-MASTER-ADDR-BY-NAME", access.address.service))
             name, number = (one.decode() for one in found)
             return name, int(number)
         except Exception as error:  # noqa: BLE001 - another Sentinel may know it
-            failures.append(f"{host}:{port}: {error}")
+            failures.append(f"{host}:{port}: {str(error) or 'no answer'}")
         finally:
             await sentinel.disconnect(nowait=True)
     raise OSError(0, f"no Sentinel knows the primary of {access.address.service}: {'; '.join(failures)}")
 
 
-async def _open(connection: EngineConnection) -> None:
+async def _open(connection: EngineConnection, seconds: float) -> None:
     try:
-        await connection.connect()  # type: ignore[no-untyped-call]
+        async with asyncio.timeout(seconds):
+            await connection.connect()  # type: ignore[no-untyped-call]
     except BaseException:
         await connection.disconnect(nowait=True)
         raise

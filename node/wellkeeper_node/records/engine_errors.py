@@ -26,7 +26,6 @@ _REMEDIES: Final[Sequence[tuple[type[Exception], str]]] = (
 )
 # How Redis and Valkey begin other refusals.
 _REMEDIES_BY_CODE: Final = {
-    "NOAUTH": "Set the user and the password of the engine in the settings.",
     "NOREPLICAS": "Start the engine's replicas.",
     "MISCONF": "Look into the engine's log: it cannot save its data.",
     "WRONGTYPE": "Another program uses these keys; choose another prefix in the engine's address.",

@@ -8,6 +8,8 @@ from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from contextlib import aclosing
 from typing import Final
 
+from redis.exceptions import ResponseError
+
 from wellkeeper_client.compact_jws import MessageError
 from wellkeeper_client.record_state import Stored
 from wellkeeper_client.records import Kind, kind_of
@@ -66,13 +68,10 @@ class EngineFollower:
             if message is None:
                 raise TimeoutError
         news.reset()
-        keys: dict[str, None] = {}
-        for _ in range(_MOST_KEYS):
-            keys |= dict.fromkeys(filter(self._is_wanted, _keys(message)))
-            message = await news.listen(0)
-            if message is None:
-                break
-        return list(keys)
+        messages = [message]
+        while len(messages) < _MOST_KEYS and (message := await news.listen(0)) is not None:
+            messages.append(message)
+        return list(dict.fromkeys(key for one in messages for key in _keys(one) if self._is_wanted(key)))
 
     def _is_wanted(self, key: str) -> bool:
         try:
@@ -166,5 +165,7 @@ def _scanned(reply: Reply) -> tuple[bytes, list[bytes]]:
     match reply:
         case [bytes(cursor), list(names)] if all(isinstance(name, bytes) for name in names):
             return cursor, names
+        case ResponseError():
+            raise reply
         case _:
             raise ValueError(f"unexpected reply {reply!r:.60}")

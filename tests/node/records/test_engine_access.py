@@ -1,0 +1,122 @@
+"""Who may use an engine, from where: TLS, users with few rights, addresses that are public."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from stand.certificates import ServerCertificate, make_server_certificate
+from stand.key_value import KeyValueServer
+from stand.ports import free_port
+from tests.engines import CALL_SECONDS, Follower, until
+from tests.fakes import FakeClock
+from wellkeeper_client.record_state import version_of
+from wellkeeper_client.records import Kind
+from wellkeeper_node.errors import RecordRefusedError, UnavailableError
+from wellkeeper_node.records.engine import EngineAddress, parse_engine
+from wellkeeper_node.records.valkey import ValkeyRecords, open_engine
+
+# docs/design/0032-engine.md says the same.
+USERS: Final = (
+    "user default off\n"
+    "user issuer on >geheim ~{wk}:* resetchannels &{wk}:* -@all +auth +select +ping +subscribe +publish +eval +evalsha"
+    " +getrange +sscan +get +set +del +exists +sadd +srem +srandmember +pexpire\n"
+    "user node on >heimlich %R~{wk}:* %W~{wk}:report/* resetchannels &{wk}:* -@all +auth +select +ping +subscribe"
+    " +publish +getrange +sscan +watch +multi +exec +set\n"
+)
+WRONG: Final = "Check the user and the password of the engine"
+
+
+@pytest.fixture
+async def stack() -> AsyncIterator[AsyncExitStack]:
+    async with AsyncExitStack() as found:
+        yield found
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> ServerCertificate:
+    return make_server_certificate(tmp_path / "tls", ("localhost",))
+
+
+@pytest.fixture
+async def port(tmp_path: Path, made: ServerCertificate, stack: AsyncExitStack) -> int:
+    """Start a Redis with two users, which listens with TLS, and without at the port after."""
+    path, found = tmp_path / "users.acl", free_port()
+    path.write_text(USERS)
+    options = {
+        "aclfile": path,
+        "tls-port": found,
+        "tls-cert-file": made.certificate,
+        "tls-key-file": made.certificate_key,
+        "tls-ca-cert-file": made.ca_bundle,
+        "tls-auth-clients": "no",
+    }
+    argv = [text for name, value in options.items() for text in (f"--{name}", str(value))]
+    await stack.enter_async_context(KeyValueServer("redis", tmp_path / "engine", *argv, has_port=False))
+    return found
+
+
+def opened(stack: AsyncExitStack, address: str, user: str, password: str, node: str = "") -> ValkeyRecords:
+    found = open_engine(parse_engine(address), user, password, FakeClock(), node=node, call_seconds=CALL_SECONDS)
+    stack.push_async_callback(found.close)
+    return found
+
+
+async def test_users_with_few_rights_do_all_over_tls(port: int, made: ServerCertificate, stack: AsyncExitStack) -> None:
+    address = f"rediss://localhost:{port}/1?ca={made.ca_bundle}"
+    issuer = opened(stack, address, "issuer", "geheim")
+    node = opened(stack, address.replace("//", "//node@"), "", "heimlich", "web1")
+    lease = await issuer.acquire("issuer", 60)
+    assert lease is not None
+    assert await issuer.extend(lease, 60)
+    async with Follower(node, Kind.BUNDLE, Kind.WRAP) as follower, Follower(issuer, *Kind) as all_records:
+        for key in ("bundle/www", "wrap/web1/www", "node/web1"):
+            await issuer.put(key, b"1", lease=lease, expires_at=FakeClock().timestamp() + 60)
+        await node.put("report/web1", b"1", expires_at=FakeClock().timestamp() + 60)
+        await until(lambda: len(follower.seen) == 2 and len(all_records.seen) == 4)
+        await issuer.delete("wrap/web1/www", expected=version_of(b"1"), lease=lease)
+        await until(lambda: follower.removed == ["wrap/web1/www"])
+    assert follower.failures + all_records.failures == []
+    with pytest.raises(RecordRefusedError, match=r"refused manifest/fleet: .* Give this user the rights"):
+        await node.put("manifest/fleet", b"1")
+    with pytest.raises(RecordRefusedError, match="Give this user the rights"):
+        await node.acquire("node", 60)
+
+
+async def test_wrong_password_ca_or_protocol_is_named(
+    port: int, made: ServerCertificate, stack: AsyncExitStack, tmp_path: Path
+) -> None:
+    other = make_server_certificate(tmp_path / "other", ("localhost",)).ca_bundle
+    tls = f"rediss://localhost:{port}"
+    for address, password, why in (
+        (f"{tls}?ca={made.ca_bundle}", "wrong", WRONG),
+        (f"{tls}?ca={made.ca_bundle}", "", WRONG),
+        (f"{tls}?ca={other}", "geheim", "certificate verify failed"),
+        (tls, "geheim", "certificate verify failed"),
+        (f"rediss://127.0.0.1:{port}?ca={made.ca_bundle}", "geheim", "IP address mismatch"),
+        (f"{tls}?ca=/none.pem", "geheim", "No such file"),
+        (f"redis://localhost:{port}", "geheim", "Check that this is the address"),
+    ):
+        records = opened(stack, address, "issuer" if password else "", password)
+        with pytest.raises(UnavailableError, match=why):
+            await records.get("bundle/www")
+
+
+async def test_user_without_rights_to_read_is_refused(
+    port: int, made: ServerCertificate, stack: AsyncExitStack
+) -> None:
+    records = opened(stack, f"rediss://localhost:{port}?ca={made.ca_bundle}&prefix=other", "node", "heimlich")
+    for call in (records.get("bundle/www"), anext(records.follow(Kind.BUNDLE)), records.put("report/web1", b"1")):
+        with pytest.raises((UnavailableError, RecordRefusedError), match="Give this user the rights"):
+            await call
+
+
+async def test_name_with_a_public_address_is_refused_without_tls(clock: FakeClock, stack: AsyncExitStack) -> None:
+    # Numbers are resolved without asking anyone.
+    address = EngineAddress("redis://engine", "redis", (("134744072", 6379),))
+    records = open_engine(address, "", "", clock)
+    stack.push_async_callback(records.close)
+    with pytest.raises(UnavailableError, match=r"134744072 has the public address 8\.8\.8\.8"):
+        await records.get("bundle/www")
