@@ -1,5 +1,6 @@
 """A real Valkey, from PyPI, or Redis, from Debian 12, as the engine of a fleet's records."""
 
+import asyncio
 import importlib.util
 import signal
 from collections.abc import Sequence
@@ -35,7 +36,16 @@ class KeyValueServer(Running):
         self.process = Process(self._name, self._argv, self._log)
 
     async def is_ready(self) -> bool:
-        return await accepts_unix(self.socket) and (self.port == 0 or await accepts("127.0.0.1", self.port))
+        return await accepts_unix(self.socket) and await self._has_loaded()
+
+    async def _has_loaded(self) -> bool:
+        reader, writer = await asyncio.open_unix_connection(self.socket)
+        try:
+            writer.write(b"PING\r\n")
+            return not (await reader.readline()).startswith(b"-LOADING")
+        finally:
+            writer.close()
+            await writer.wait_closed()
 
     async def kill(self) -> None:
         """End it as a crash does."""

@@ -147,6 +147,12 @@ class EngineConnection(AbstractConnection):
         """Return the next message, or None if there is none for so long."""
         return await self.read_response(timeout=seconds)
 
+    async def sign_of_life(self, seconds: float) -> Reply:
+        """Return the reply to a PING, or a message that came before. Raises TimeoutError."""
+        await self.tell(("PING",))
+        async with asyncio.timeout(seconds):
+            return await self.read_response()
+
     async def _read(self) -> Reply:
         try:
             async with asyncio.timeout(self._call_seconds):

@@ -5,6 +5,7 @@ from typing import Final
 
 from redis.exceptions import (
     AuthenticationError,
+    BusyLoadingError,
     NoPermissionError,
     OutOfMemoryError,
     ReadOnlyError,
@@ -22,6 +23,7 @@ _RIGHTS: Final = "Give this user the rights that it needs in the engine's ACL."
 _REMEDIES: Final[Sequence[tuple[type[Exception], str]]] = (
     (AuthenticationError, "Check the user and the password of the engine in the settings."),
     (NoPermissionError, _RIGHTS),
+    (BusyLoadingError, "Wait until it has loaded its data."),
     (ReadOnlyError, "Name the engine's primary in the settings, or its Sentinels."),
 )
 # How Redis and Valkey begin other refusals.

@@ -61,14 +61,8 @@ class EngineFollower:
 
     async def _changed(self, news: EngineConnection) -> list[str]:
         """Return the keys of what was published; none after a second of silence in which the engine answers."""
-        message = await news.listen(_TICK_SECONDS)
-        if message is None:
-            await news.tell(("PING",))
-            message = await news.listen(_TICK_SECONDS)
-            if message is None:
-                raise TimeoutError
+        messages = [await news.listen(_TICK_SECONDS) or await news.sign_of_life(_TICK_SECONDS)]
         news.reset()
-        messages = [message]
         while len(messages) < _MOST_KEYS and (message := await news.listen(0)) is not None:
             messages.append(message)
         return list(dict.fromkeys(key for one in messages for key in _keys(one) if self._is_wanted(key)))

@@ -15,7 +15,8 @@ from tests.fakes import FakeClock
 from wellkeeper_client.record_state import version_of
 from wellkeeper_client.records import Kind
 from wellkeeper_node.errors import RecordRefusedError, UnavailableError
-from wellkeeper_node.records.engine import EngineAddress, parse_engine
+from wellkeeper_node.records.engine import EngineAddress, open_records, parse_engine
+from wellkeeper_node.records.engine_connection import Access, EngineConnection
 from wellkeeper_node.records.valkey import ValkeyRecords, open_engine
 
 # docs/design/0032-engine.md says the same.
@@ -120,3 +121,15 @@ async def test_name_with_a_public_address_is_refused_without_tls(clock: FakeCloc
     stack.push_async_callback(records.close)
     with pytest.raises(UnavailableError, match=r"134744072 has the public address 8\.8\.8\.8"):
         await records.get("bundle/www")
+
+
+async def test_sentinels_that_do_not_answer_are_named(clock: FakeClock) -> None:
+    records = open_records(parse_engine("redis+sentinel://127.0.0.1:1/fleet"), "", "", clock)
+    with pytest.raises(UnavailableError, match=r"no Sentinel knows the primary of fleet: 127\.0\.0\.1:1: Error 111"):
+        await records.get("bundle/www")
+    await records.close()
+
+
+def test_connection_shows_its_address_and_no_password() -> None:
+    access = Access(parse_engine("redis://user@10.0.0.1"), "user", "geheim", 1, 1)
+    assert repr(EngineConnection(access, "10.0.0.1", 6379)).endswith("EngineConnection(engine=redis://user@10.0.0.1)>")
