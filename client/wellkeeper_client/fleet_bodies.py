@@ -12,6 +12,7 @@ from wellkeeper_client.records import SIGNING_KEY
 
 ALL: Final = "*"
 _SEALING_KEY: Final = "sealing_key"
+_ENGINE: Final = "engine"
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,13 +20,14 @@ class NodeBody:
     """The body of `node/NODE`: an enrolled node, with its public keys in base64url.
 
     `lineages` are the names of the certificates that it gets, or `*` for all of them. A node that does not answer
-    challenges only gets certificates.
+    challenges only gets certificates. `engine` is the access to an engine, sealed for the node, "" without one.
     """
 
     signing_key: str
     sealing_key: str
     lineages: tuple[str, ...] = (ALL,)
     answers: bool = True
+    engine: str = ""
 
     def gets(self, lineage: str) -> bool:
         return ALL in self.lineages or lineage in self.lineages
@@ -36,6 +38,7 @@ class NodeBody:
             _SEALING_KEY: self.sealing_key,
             "lineages": list(self.lineages),
             "answers": self.answers,
+            **({_ENGINE: self.engine} if self.engine else {}),
         }
 
 
@@ -59,7 +62,10 @@ def parse_node(body: Mapping[str, Any]) -> NodeBody:
         raise malformed("'lineages' of a node must be a list of names, or of '*'")
     if not isinstance(answers, bool):
         raise malformed("'answers' of a node must be true or false")
-    return NodeBody(keys[0], keys[1], tuple(lineages), answers)
+    engine = body.get(_ENGINE, "")
+    if not isinstance(engine, str):
+        raise malformed("'engine' of a node must be a string")
+    return NodeBody(keys[0], keys[1], tuple(lineages), answers, engine)
 
 
 def parse_publication(body: Mapping[str, Any]) -> PublicationBody:

@@ -11,7 +11,7 @@ from wellkeeper_client.fleet_bodies import NodeBody, PublicationBody, parse_node
 NODE: Final = NodeBody("s" * 43, "x" * 43, ("web", "mail"), answers=False)
 
 
-@pytest.mark.parametrize("body", [NODE, NodeBody("a", "b")], ids=["some", "all"])
+@pytest.mark.parametrize("body", [NODE, NodeBody("a", "b"), replace(NODE, engine="e")], ids=["some", "all", "engine"])
 def test_node_is_read_back_the_same(body: NodeBody) -> None:
     assert parse_node(body.to_json() | {"of_a_later_version": 1}) == body
 
@@ -34,6 +34,7 @@ def test_node_gets_the_certificates_that_it_names_or_all() -> None:
         {"lineages": "*"},
         {"lineages": [1]},
         {"answers": 1},
+        {"engine": None},
     ],
     ids=str,
 )

@@ -22,6 +22,11 @@ def wrap_info(sealing_key: bytes, lineage: str, version: Version, ciphertext_sha
     return _lines("wellkeeper-wrap-1", key, lineage, str(version.number), version.archive_name, ciphertext_sha256)
 
 
+def engine_info(node: str, sealing_key: bytes) -> bytes:
+    """Return HPKE's `info`: the access to an engine opens only for this node."""
+    return _lines("wellkeeper-engine-1", node, content.to_base64url(sealing_key))
+
+
 def bundle_data(lineage: str, version: Version) -> bytes:
     """Return the additional data of AES-GCM: a ciphertext opens only as this version of this lineage."""
     return _lines("wellkeeper-bundle-1", lineage, str(version.number), version.archive_name)

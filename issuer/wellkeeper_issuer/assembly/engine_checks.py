@@ -1,0 +1,137 @@
+"""Try an engine as the issuer and as a node, without changing anything that others use."""
+
+import asyncio
+import secrets
+from collections.abc import Iterator, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from wellkeeper_client.records import Kind
+from wellkeeper_issuer.assembly import engines
+from wellkeeper_issuer.doctor import engine as judged
+from wellkeeper_issuer.doctor.engine import Command
+from wellkeeper_issuer.settings import Settings
+from wellkeeper_node.clock import SystemClock
+from wellkeeper_node.errors import RecordsError
+from wellkeeper_node.findings import Finding, Verdict
+from wellkeeper_node.records.engine import EngineAddress
+from wellkeeper_node.records.port import Update
+
+if TYPE_CHECKING:
+    from wellkeeper_node.records.engine_calls import EngineCalls
+    from wellkeeper_node.records.valkey import ValkeyRecords
+
+_LEASE_SECONDS: Final = 5
+_RECORD_SECONDS: Final = 60.0
+_SEEN_SECONDS: Final = 3.0
+_NETWORK: Final = "Check the address, the firewall, and the user's line in the engine's ACL file."
+
+
+@dataclass(frozen=True, slots=True)
+class _User:
+    """A user of the engine, and its view of the records."""
+
+    name: str
+    calls: "EngineCalls"
+    records: "ValkeyRecords"
+
+
+async def check_engine(settings: Settings, address: EngineAddress) -> list[Finding]:
+    """Return what was tried. Raises SettingsError."""
+    issuer, nodes = _users(settings, address)
+    try:
+        found = [judged.judge_encryption(address), *[await _connects(one) for one in (issuer, nodes)]]
+        if all(one.verdict is not Verdict.FAIL for one in found):
+            found += [await _lease(issuer.records), await _follow(issuer, nodes)]
+            found += await _rights(issuer, judged.issuer_rights(address.prefix))
+            found += await _rights(nodes, judged.node_rights(address.prefix))
+            found += await _info(issuer, address)
+        return found
+    finally:
+        await issuer.records.close()
+        await nodes.records.close()
+
+
+def _users(settings: Settings, address: EngineAddress) -> Iterator[_User]:
+    for name, calls in zip(("issuer", "nodes"), engines.calls(settings, address), strict=True):
+        from wellkeeper_node.records.valkey import ValkeyRecords
+
+        yield _User(name, calls, ValkeyRecords(calls, SystemClock(), "" if name == "issuer" else "check"))
+
+
+async def _connects(user: _User) -> Finding:
+    try:
+        await user.records.get("heartbeat/issuer")
+    except RecordsError as error:
+        return _failed("connection", user.name, error)
+    return Finding("connection", Verdict.OK, user.name, "connected, and the password is accepted")
+
+
+async def _lease(issuer: "ValkeyRecords") -> Finding:
+    try:
+        lease = await issuer.acquire(f"check-{secrets.token_hex(4)}", _LEASE_SECONDS)
+        if lease is None:
+            return Finding("lease", Verdict.OK, "", "an issuer has it")
+        await issuer.extend(lease, _LEASE_SECONDS)
+        await issuer.extend(lease, 0)
+    except RecordsError as error:
+        return _failed("lease", "issuer", error)
+    return Finding("lease", Verdict.OK, "", "free; acquired, extended and given back")
+
+
+async def _follow(issuer: _User, nodes: _User) -> Finding:
+    """Let a node follow, and see a record come and go."""
+    clock, key = SystemClock(), f"{Kind.HEARTBEAT}/check-{secrets.token_hex(4)}"
+    try:
+        async with aclosing(nodes.records.follow(Kind.HEARTBEAT)) as updates, asyncio.timeout(_SEEN_SECONDS):
+            while not (await anext(updates)).is_whole:
+                pass
+            began = clock.monotonic()
+            end = clock.now().timestamp() + _RECORD_SECONDS
+            version = await issuer.records.put(key, b"check", expires_at=end)
+            while not _has(await anext(updates), key):
+                pass
+            seconds = clock.monotonic() - began
+            await issuer.records.delete(key, expected=version)
+            while key not in (await anext(updates)).removed:
+                pass
+    except RecordsError as error:
+        return _failed("follow", "", error)
+    except TimeoutError:
+        cause = f"a node did not see within {_SEEN_SECONDS:g} s what the issuer wrote"
+        return Finding("follow", Verdict.FAIL, "", cause, "Check that one primary answers at the address.")
+    return Finding("follow", Verdict.OK, "", f"a node saw a record {seconds * 1000:.0f} ms after it was written")
+
+
+def _has(update: Update, key: str) -> bool:
+    return any(one.key == key for one in update.records)
+
+
+async def _rights(user: _User, rights: tuple[Mapping[str, Command], Mapping[str, Command]]) -> list[Finding]:
+    needed, forbidden = rights
+    tried = {**needed, **forbidden}
+    try:
+        async with user.calls.apart() as connection:  # it ends inside the transaction, so nothing is executed
+            replies = await connection.ask(("MULTI",), *tried.values())
+    except RecordsError as error:
+        return [_failed("rights", user.name, error)]
+    # A refused command has an error as its reply.
+    allowed = [one for one, reply in zip(tried, replies[1:], strict=True) if isinstance(reply, bytes)]
+    return list(judged.judge_rights(user.name, needed, forbidden, allowed))
+
+
+async def _info(issuer: _User, address: EngineAddress) -> list[Finding]:
+    try:
+        (reply,) = await issuer.calls.ask(("INFO",))
+    except RecordsError as error:
+        return [_failed("server", "issuer", error)]
+    if not isinstance(reply, bytes):
+        cause = f"its memory, persistence and replicas are unknown: {reply}"
+        return [Finding("server", Verdict.WARN, "", cause, judged.ACL)]
+    return judged.judge_info(judged.parse_info(reply.decode("utf-8", "replace")), address)
+
+
+def _failed(check: str, subject: str, error: RecordsError) -> Finding:
+    cause = f"{error.what}: {error.why}" if error.why else error.what
+    return Finding(check, Verdict.FAIL, subject, cause, error.remedy or _NETWORK)

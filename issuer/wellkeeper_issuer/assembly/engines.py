@@ -1,0 +1,108 @@
+"""Make what concerns the engine from the settings."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlencode, urlsplit, urlunsplit
+
+from wellkeeper_issuer.errors import SettingsError
+from wellkeeper_issuer.fleet import engine_acl
+from wellkeeper_issuer.fleet.engine_acl import EngineUser
+from wellkeeper_issuer.outside.keys.engine_passwords import EnginePasswords, read_password
+from wellkeeper_issuer.settings import Settings
+from wellkeeper_node.bundles.engine_access import EngineAccess
+from wellkeeper_node.clock import SystemClock
+from wellkeeper_node.records.engine import DEFAULT_PREFIX, EngineAddress, parse_engine
+
+if TYPE_CHECKING:
+    from wellkeeper_node.records.engine_calls import EngineCalls
+    from wellkeeper_node.records.valkey import ValkeyRecords
+
+ISSUER: Final = "wellkeeper-issuer"
+# As in `records.valkey`.
+_CALL_SECONDS: Final = 0.25
+_CONNECT_SECONDS: Final = 1.0
+INSTALL: Final = "Run 'pip install \"wellkeeper[valkey]\"' in the environment of Wellkeeper."
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """A user of the engine with the file of its password, and its line of the engine's ACL file."""
+
+    name: str
+    file: Path
+    line: str
+
+
+def users(settings: Settings) -> tuple[User, User]:
+    """Return the issuer's user and that of the nodes. Raises SettingsError."""
+    found, address = settings.fleet.engine, engine_address(settings)
+    prefix = address.prefix if address else DEFAULT_PREFIX
+    of_issuer, of_nodes = password_files(settings)
+    issuer = EngineUser((address and address.user) or ISSUER, read_password(of_issuer))
+    node = EngineUser(found.node_user, read_password(of_nodes))
+    return (
+        User(issuer.name, of_issuer, engine_acl.issuer_line(issuer, prefix)),
+        User(node.name, of_nodes, engine_acl.node_line(node, prefix)),
+    )
+
+
+def password_files(settings: Settings) -> tuple[Path, Path]:
+    """Return the files of the passwords of issuer and nodes."""
+    found, made = settings.fleet.engine, EnginePasswords(settings.state_dir)
+    return found.password_file or made.issuer, found.node_password_file or made.nodes
+
+
+def engine_address(settings: Settings) -> EngineAddress | None:
+    text = settings.fleet.engine.address
+    return parse_engine(text) if text else None
+
+
+def node_access(settings: Settings) -> EngineAccess | None:
+    """Return what nodes need to follow the engine, None without one. Raises SettingsError."""
+    address = engine_address(settings)
+    if address is None:
+        return None
+    password = read_password(password_files(settings)[1])
+    return EngineAccess(_for_nodes(address), settings.fleet.engine.node_user, password, _ca_pem(address))
+
+
+def issuer_records(settings: Settings, address: EngineAddress) -> "ValkeyRecords":
+    """Return the records in the engine, as the issuer sees them. Raises SettingsError."""
+    of_issuer, _ = calls(settings, address)
+    from wellkeeper_node.records.valkey import ValkeyRecords
+
+    return ValkeyRecords(of_issuer, SystemClock(), "")
+
+
+def calls(settings: Settings, address: EngineAddress) -> "tuple[EngineCalls, EngineCalls]":
+    """Return the connections of issuer and nodes. Raises SettingsError."""
+    try:
+        from wellkeeper_node.records.engine_calls import EngineCalls
+        from wellkeeper_node.records.engine_connection import Access
+    except ImportError as error:
+        raise SettingsError("cannot use the engine", str(error), INSTALL) from error
+    names = (address.user or ISSUER, settings.fleet.engine.node_user)
+    passwords = map(read_password, password_files(settings))
+    accesses = (Access(address, *one, _CALL_SECONDS, _CONNECT_SECONDS) for one in zip(names, passwords, strict=True))
+    of_issuer, of_nodes = map(EngineCalls, accesses)
+    return of_issuer, of_nodes
+
+
+def _for_nodes(address: EngineAddress) -> str:
+    """Return the address without the issuer's user and file."""
+    parts = urlsplit(address.text)
+    query = urlencode({"prefix": address.prefix}, safe="{}") if address.prefix != DEFAULT_PREFIX else ""
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, query, ""))
+
+
+def _ca_pem(address: EngineAddress) -> str:
+    if not address.ca_file:
+        return ""
+    try:
+        return Path(address.ca_file).read_text("ascii")
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        raise SettingsError(
+            f"cannot read the CA file of the engine {address.ca_file}", why, "Fix '?ca=' in the address."
+        ) from error

@@ -1,0 +1,50 @@
+"""engine acl: two users with the rights that issuer and nodes need, and the lines of the engine's configuration."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from wellkeeper_issuer.assembly import engines
+from wellkeeper_issuer.commands.terminal import options
+from wellkeeper_issuer.commands.terminal.json_output import print_json
+from wellkeeper_issuer.fleet import engine_acl
+from wellkeeper_issuer.outside.keys.engine_passwords import EnginePasswords
+
+
+@click.command()
+@options.config_option
+@options.json_option
+def acl(config: Path | None, *, as_json: bool) -> None:
+    """Print two lines for the engine's ACL file, one for the issuer and one for all nodes, and its configuration.
+
+    The first run makes a password for each, in state_dir; the lines have only their SHA-256.
+    """
+    settings = options.read(config)
+    made = EnginePasswords(settings.state_dir).make()
+    users = engines.users(settings)
+    if as_json:
+        print_json(
+            {
+                "users": [{"name": one.name, "password_file": str(one.file), "line": one.line} for one in users],
+                "configuration": [one for one in engine_acl.CONFIGURATION if not one.startswith("#")],
+                "written": [str(path) for path in made],
+            }
+        )
+        return
+    click.echo("\n".join(_lines(users, made)))
+
+
+def _lines(users: tuple[engines.User, ...], made: tuple[Path, ...]) -> Iterator[str]:
+    yield from (f"wrote  {path}" for path in made)
+    yield "# Of the ACL file of the engine (aclfile); 'ACL LOAD' reads it again."
+    yield from (one.line for one in users)
+    yield "# If the engine is used for nothing else, also:"
+    yield f"# {engine_acl.DEDICATED}"
+    yield ""
+    yield "# Of its configuration (valkey.conf or redis.conf)."
+    yield from engine_acl.CONFIGURATION
+    yield ""
+    yield "# A service that asks for passwords instead: they are in"
+    yield from (f"# {one.file} ({one.name})" for one in users)
+    yield f"# Next: sudo wellkeeper engine use rediss://{users[0].name}@HOST:6379"

@@ -1,0 +1,49 @@
+"""engine check: try what issuer and nodes do with the engine, and what its users must not do."""
+
+from pathlib import Path
+
+import click
+
+from wellkeeper_issuer.assembly import engines
+from wellkeeper_issuer.assembly.engine_checks import check_engine
+from wellkeeper_issuer.commands.terminal import findings, interrupts, options
+from wellkeeper_issuer.commands.terminal.json_output import print_json
+from wellkeeper_issuer.commands.terminal.options import Verbosity
+from wellkeeper_issuer.errors import SettingsError
+from wellkeeper_issuer.settings import Settings
+from wellkeeper_issuer.settings.values import parse_engine_address
+from wellkeeper_node.findings import Verdict, worst
+from wellkeeper_node.records.engine import EngineAddress, parse_engine
+
+
+@click.command()
+@click.argument("url", required=False)
+@options.config_option
+@options.json_option
+def check(url: str | None, config: Path | None, *, as_json: bool) -> None:
+    """Try the engine at URL, by default that of the settings: connection, lease, follow, rights, memory, replicas.
+
+    It writes one record, which it deletes again. Exit status: 0 nothing failed, 1 a check failed, 2 usage or settings.
+    """
+    settings = options.read(config)
+    found = interrupts.run(check_engine(settings, address_of(settings, url)))
+    if as_json:
+        print_json(findings.to_json(found))
+    else:
+        findings.show(found, Verbosity.VERBOSE)
+    if worst(found) is Verdict.FAIL:
+        click.get_current_context().exit(1)
+
+
+def address_of(settings: Settings, url: str | None) -> EngineAddress:
+    """Return the address of this URL, or of the settings. Raises SettingsError."""
+    if url is None:
+        address = engines.engine_address(settings)
+        if address is None:
+            remedy = "Name one: wellkeeper engine check rediss://HOST:6379"
+            raise SettingsError("there is no engine to check", "the settings have none", remedy)
+        return address
+    try:
+        return parse_engine(parse_engine_address(url))
+    except ValueError as error:
+        raise SettingsError("cannot use the engine", str(error)) from error

@@ -1,0 +1,138 @@
+"""The lease of the issuer that feeds an engine: of several issuers, one writes, and the others wait.
+
+    waiting ── acquired ──▶ held ── it ended meanwhile, and another issuer has it ──▶ waiting
+
+The lease saves work. Safety rests on signatures and the manifest: a failover may lose an engine's lease.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from wellkeeper_client.record_state import Stored
+from wellkeeper_client.records import Kind
+from wellkeeper_issuer.fleet.feeds import ENGINE_KINDS
+from wellkeeper_issuer.fleet.waits import until
+from wellkeeper_node.errors import LeaseLostError, RecordsError
+from wellkeeper_node.ports import Clock
+from wellkeeper_node.records.port import Records, Update
+
+_log = logging.getLogger(__name__)
+
+SECONDS: Final = 60
+_EXTEND_SECONDS: Final = 15.0
+_TRY_SECONDS: Final = 5.0
+_OTHER: Final = "another issuer feeds it"
+_REMEDY: Final = "Stop that one; this one takes over within a minute."
+
+
+class LeasedRecords:
+    """Implements `records.port.Records`: writes the kinds that an engine gets, only while the lease is held.
+
+    `holder` names this process among issuers. `run` works until cancelled, and then gives the lease up.
+    """
+
+    def __init__(self, engine: Records, holder: str, clock: Clock) -> None:
+        self._engine = engine
+        self._holder = holder
+        self._clock = clock
+        self._lease: str | None = None
+        self._known, self._wakeup = asyncio.Event(), asyncio.Event()
+        # True once the engine has said that another issuer has the lease.
+        self.is_taken = False
+
+    @property
+    def is_held(self) -> bool:
+        """True while this issuer has the lease, as far as it knows."""
+        return self._lease is not None
+
+    async def run(self) -> None:
+        """Acquire the lease and extend it."""
+        try:
+            while True:
+                try:
+                    await self._step()
+                except RecordsError as error:
+                    _log.debug("cannot extend the lease of the engine: %s", error)  # the feed logs the outage
+                self._known.set()
+                self._wakeup.clear()
+                await until(self._clock, _TRY_SECONDS if self._lease is None else _EXTEND_SECONDS, self._wakeup)
+        finally:
+            await self._release()
+
+    async def wait(self) -> None:
+        """Wait until the engine has answered, or not in time."""
+        await self._known.wait()
+
+    async def until_free(self) -> None:
+        """Wait until no other issuer has the lease, as far as the engine says."""
+        await self.wait()
+        while self.is_taken:
+            await self._clock.sleep(_TRY_SECONDS)
+
+    async def put(
+        self,
+        key: str,
+        value: bytes,
+        *,
+        expected: str | None = None,
+        lease: str | None = None,
+        expires_at: float | None = None,
+    ) -> str:
+        with self._noting_loss():
+            return await self._engine.put(
+                key, value, expected=expected, lease=lease or self._held(), expires_at=expires_at
+            )
+
+    async def delete(self, key: str, *, expected: str, lease: str | None = None) -> None:
+        with self._noting_loss():
+            await self._engine.delete(key, expected=expected, lease=lease or self._held())
+
+    async def get(self, key: str) -> Stored | None:
+        return await self._engine.get(key)
+
+    def follow(self, *kinds: Kind) -> AsyncGenerator[Update, None]:
+        return self._engine.follow(*(kind for kind in kinds if kind in ENGINE_KINDS))
+
+    async def acquire(self, holder: str, seconds: int) -> str | None:
+        return await self._engine.acquire(holder, seconds)
+
+    async def extend(self, lease: str, seconds: int) -> bool:
+        return await self._engine.extend(lease, seconds)
+
+    async def _step(self) -> None:
+        if self._lease is not None and await self._engine.extend(self._lease, SECONDS):
+            return
+        self._lease = None
+        self._lease = await self._engine.acquire(self._holder, SECONDS)
+        if self._lease is None and not self.is_taken:
+            _log.warning("this issuer does not feed the engine: %s. %s", _OTHER, _REMEDY)
+        elif self._lease is not None:
+            _log.info("this issuer feeds the engine")
+        self.is_taken = self._lease is None
+
+    async def _release(self) -> None:
+        """Let another issuer begin at once."""
+        if self._lease is None:
+            return
+        try:
+            await self._engine.extend(self._lease, 0)
+        except RecordsError as error:
+            _log.debug("the lease of the engine ends in %d s: %s", SECONDS, error)
+
+    @contextmanager
+    def _noting_loss(self) -> Iterator[None]:
+        """Look after the lease at once when the engine says that it was lost."""
+        try:
+            yield
+        except LeaseLostError:
+            self._wakeup.set()
+            raise
+
+    def _held(self) -> str:
+        if self._lease is None:
+            why = _OTHER if self.is_taken else "this issuer does not have the lease yet"
+            raise LeaseLostError("cannot write into the engine", why, _REMEDY if self.is_taken else "")
+        return self._lease
