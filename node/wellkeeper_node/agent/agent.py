@@ -60,7 +60,8 @@ class Work:
     """The parts of an agent, connected.
 
     `live` returns the lineages on disk, `clock_ahead` the seconds between the clock here and that of a relay, `show`
-    keeps a report for `status`. `enrolled` gets each record of this node, and returns True when its keys have changed.
+    keeps a report for `status`. `enrolled` gets each record of this node, and returns True when its keys have changed;
+    so does `moved`, with the record's message, when it names another engine.
     """
 
     inbox: Inbox
@@ -76,6 +77,7 @@ class Work:
     show: Callable[[Report], Awaitable[None]]
     choose: Callable[[], float]
     enrolled: Callable[[NodeBody], bool] = lambda _: False
+    moved: Callable[[Record, bytes], bool] = lambda *_: False
 
 
 class Agent:
@@ -88,10 +90,10 @@ class Agent:
         self._changed = changed
         self._body: NodeBody | None = None
         self._is_news = False
-        self._has_other_keys = asyncio.Event()
+        self._is_outdated = asyncio.Event()
 
     async def run(self, links: Sequence[Link]) -> None:
-        """Follow, publish, pick up and report, until the keys of this node have changed.
+        """Follow, publish, pick up and report, until the keys or the engine of this node have changed.
 
         Raises InstallError when the state directory cannot be read.
         """
@@ -101,7 +103,7 @@ class Agent:
             if self._own.answers:
                 tasks.append(group.create_task(self._work.responder.run(self._work.tokens)))
             tasks += [group.create_task(link.run()) for link in links]
-            await self._has_other_keys.wait()
+            await self._is_outdated.wait()
             for task in tasks:
                 task.cancel()
 
@@ -149,8 +151,9 @@ class Agent:
         if record.kind is Kind.NODE:
             self._body = parse_node(record.body)
             try:
-                if self._work.enrolled(self._body):
-                    self._has_other_keys.set()
+                has_moved = self._work.moved(record, message)
+                if self._work.enrolled(self._body) or has_moved:
+                    self._is_outdated.set()
             except WellkeeperError as error:
                 _log.error("%s", error)
         elif record.kind is Kind.WRAP:

@@ -21,6 +21,7 @@ from wellkeeper_node.agent.fetching import Fetching
 from wellkeeper_node.agent.hook import DeployHook
 from wellkeeper_node.agent.inbox import Inbox
 from wellkeeper_node.agent.issuers import HeardIssuers
+from wellkeeper_node.agent.kept_engine import KeptEngine
 from wellkeeper_node.agent.keys import NodeKeys
 from wellkeeper_node.agent.learned_keys import LearnedKeys, by_id
 from wellkeeper_node.agent.links import Link
@@ -32,6 +33,7 @@ from wellkeeper_node.agent.progress import LoggedProgress
 from wellkeeper_node.agent.report import Report
 from wellkeeper_node.agent.responder import OwnResponder
 from wellkeeper_node.agent.shown import Shown, StatusFile
+from wellkeeper_node.agent.stores import opened_stores
 from wellkeeper_node.agent.tokens import Tokens
 from wellkeeper_node.bundles.kept import ManifestFile
 from wellkeeper_node.bundles.manifest import Manifest
@@ -49,7 +51,6 @@ from wellkeeper_node.errors import FleetError, InstallError
 from wellkeeper_node.model import Installed, Node, Old
 from wellkeeper_node.nginx.factory import make_nginx
 from wellkeeper_node.probes.probes import NodeProbes
-from wellkeeper_node.records.relay import Reader, RelayRecords
 from wellkeeper_node.responders.client import ResponderClient
 from wellkeeper_node.settings import NodeSettings
 
@@ -88,7 +89,7 @@ async def running_agent(
     """
     clock, keys = SystemClock(), NodeKeys(settings.state_dir)
     keys.finish()
-    signing_key, following = keys.signing_key, keys.following
+    signing_key = keys.signing_key
     links: list[Link] = []
     changed = asyncio.Event()
 
@@ -97,16 +98,15 @@ async def running_agent(
             link.notify()
 
     async with AsyncExitStack() as stack:
-        reader, other = (Reader(settings.name, one.signing_key) if one else None for one in (keys, following))
-        relays = [RelayRecords(address, clock, reader, other_reader=other) for address in settings.relays]
-        for relay in relays:
-            stack.push_async_callback(relay.close)
+        kept = KeptEngine(settings.state_dir, settings.name, fleet_keys, keys.sealing_key)
+        stores = await stack.enter_async_context(opened_stores(settings, keys, kept.access(), clock))
         responder = OwnResponder(ResponderClient(settings.name, settings.responder, signing_key, clock), clock, notify)
         stack.push_async_callback(responder.close)
         probes = NodeProbes(speaks_proxy_protocol=settings.proxy_protocol)
         tokens = Tokens(responder, _node(settings), probes, clock, notify)
         stack.push_async_callback(tokens.close)
-        fetching = Fetching(Opener(settings.name, fleet_keys, keys.sealing_key), relays, clock)
+        opener = Opener(settings.name, fleet_keys, keys.sealing_key)
+        fetching = Fetching(opener, [one.records for one in stores], clock)
         status = StatusFile(settings.name, settings.state_dir)
 
         async def show(report: Report) -> None:
@@ -124,15 +124,14 @@ async def running_agent(
             numbers=ReportNumbers(settings.state_dir, clock),
             issuers=HeardIssuers(fleet_keys, clock, notify),
             live=LiveFolder(settings.certificates_dir).versions,
-            clock_ahead=lambda: nearest(relay.clock_ahead_seconds for relay in relays),
+            clock_ahead=lambda: nearest(one.clock_ahead() for one in stores),
             show=show,
             choose=random.SystemRandom().random,
             enrolled=lambda body: take_enrolled(keys, body),
+            moved=kept.take,
         )
         agent = Agent(_own(settings, keys, fleet_keys), work, clock, changed)
-        links += [
-            Link(name, relay, agent, clock, work.choose) for name, relay in zip(settings.relays, relays, strict=True)
-        ]
+        links += [Link(one.name, one.records, agent, clock, work.choose, one.kind) for one in stores]
         yield agent, links
 
 

@@ -1,6 +1,7 @@
 """Keep in touch with one relay: take its records, give it this node's reports, and the manifest if its own is older.
 
-A node may have several relays. Each has the same records, from which the inbox takes the newest.
+A node may have several relays, and an engine, which is followed like one. Each has the same records, from which the
+inbox takes the newest.
 """
 
 import asyncio
@@ -72,9 +73,10 @@ class Member(Protocol):
 
 @dataclass
 class Link:
-    """One relay; `failure` is the reason why it does not answer, "" while it does or before it was asked.
+    """One relay or engine; `failure` is the reason why it does not answer, "" while it does or before it was asked.
 
-    `contact_at` is the UNIX time of its last answer. `choose` returns a random number from 0 to 1.
+    `kind` is one of both words. `contact_at` is the UNIX time of its last answer. `choose` returns a random number from
+    0 to 1.
     """
 
     name: str
@@ -82,6 +84,7 @@ class Link:
     member: Member
     clock: Clock
     choose: Callable[[], float]
+    kind: str = "relay"
     failure: str = ""
     is_connected: bool = False
     contact_at: float | None = None
@@ -169,9 +172,9 @@ class Link:
         try:
             await self.relay.put(newer.key, newer.value, expected=version, expires_at=newer.expires_at)
         except RecordsError as error:  # also when another node was quicker, or the issuer
-            _log.debug("cannot give the relay %s a newer manifest: %s", self.name, error)
+            _log.debug("cannot give the %s %s a newer manifest: %s", self.kind, self.name, error)
         else:
-            self._lines.tell(logging.INFO, f"gave the relay {self.name} a newer manifest than its own")
+            self._lines.tell(logging.INFO, f"gave the {self.kind} {self.name} a newer manifest than its own")
 
     async def _report(self) -> None:
         waits = self._pauses()
@@ -235,10 +238,10 @@ class Link:
         self._failures[task] = "" if error is None else repr(error) if is_fault else str(error)
         failure = next(filter(None, self._failures.values()), "")
         if failure and not self.failure:
-            text = f"no contact with the relay {self.name} for now: {failure}"
+            text = f"no contact with the {self.kind} {self.name} for now: {failure}"
             self._lines.tell(logging.WARNING, text, error if is_fault else None)
         elif not failure and not self.is_connected:
-            self._lines.tell(logging.INFO, f"following the relay {self.name}")
+            self._lines.tell(logging.INFO, f"following the {self.kind} {self.name}")
         self.failure, self.is_connected = failure, not failure
         if error is None:
             self.contact_at = self.clock.now().timestamp()

@@ -65,11 +65,16 @@ def _problems(shown: Shown | None, age: float | None) -> list[str]:
     report, found = shown.report, []
     if not 0 <= age + 1 <= SILENT_SECONDS:
         found.append(f"wellkeeper-node reported {age:.0f} s ago. Read {services.log('wellkeeper-node')}.")
-    found += [f"relay {name}: {failure}" for name, failure in shown.relays.items() if failure]
+    found += [f"{_kind(name)} {name}: {failure}" for name, failure in shown.relays.items() if failure]
     found += [f"responder: {report.responder.error}"] if report.responder.error else []
     found += [report.concern] if report.concern else []
     found += [_line(name, one) for name, one in report.certificates.items() if one.state not in DONE]
     return found
+
+
+def _kind(name: str) -> str:
+    """Return the kind of what the agent follows, by its address."""
+    return "engine" if name.startswith(("redis:", "rediss:", "redis+", "rediss+")) else "relay"
 
 
 def _line(name: str, one: CertificateReport) -> str:
