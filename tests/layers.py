@@ -146,6 +146,7 @@ ALLOWED: Final[dict[str, tuple[str, ...]]] = {
         "wellkeeper_client.permissions",
         "wellkeeper_node.advice.files",
         "wellkeeper_node.nginx.control",
+        "wellkeeper_node.records.engine",
         "pydantic",
         "pydantic_core",
     ),

@@ -14,8 +14,9 @@ from stand.processes import StandError
 from stand.relay import RelayProcess
 from wellkeeper_client.fleet_bodies import NodeBody
 from wellkeeper_client.signing import encode_public_key, key_id
+from wellkeeper_issuer.fleet.deps import Deps
 from wellkeeper_issuer.fleet.distribution import Disk
-from wellkeeper_issuer.fleet.fleet import Deps, Fleet, open_fleet
+from wellkeeper_issuer.fleet.fleet import Fleet, open_fleet
 from wellkeeper_issuer.outside.archive import ArchiveFolder
 from wellkeeper_issuer.outside.keys.fleet_keys import FleetKeys
 from wellkeeper_issuer.outside.keys.sealed_bundles import SealedBundles

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlencode, urlsplit, urlunsplit
+from urllib.parse import quote, urlencode, urlsplit, urlunsplit
 
 from wellkeeper_issuer.errors import SettingsError
 from wellkeeper_issuer.fleet import engine_acl
@@ -56,6 +56,22 @@ def password_files(settings: Settings) -> tuple[Path, Path]:
 def engine_address(settings: Settings) -> EngineAddress | None:
     text = settings.fleet.engine.address
     return parse_engine(text) if text else None
+
+
+def required_address(settings: Settings) -> EngineAddress:
+    """Raises SettingsError if the settings have no engine."""
+    address = engine_address(settings)
+    if address is None:
+        remedy = "Name one: wellkeeper engine check rediss://HOST:6379"
+        raise SettingsError("there is no engine to check", "the settings have none", remedy)
+    return address
+
+
+def with_user(address: EngineAddress, user: str | None) -> str:
+    """Return the text of the address with this user of the issuer, by default the one it has, or ours."""
+    parts = urlsplit(address.text)
+    netloc = f"{quote(user or address.user or ISSUER, safe='')}@{parts.netloc.rpartition('@')[2]}"
+    return urlunsplit((parts.scheme, netloc, parts.path, parts.query, ""))
 
 
 def node_access(settings: Settings) -> EngineAccess | None:

@@ -2,23 +2,25 @@
 
 import asyncio
 import logging
+import os
 import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
-from wellkeeper_issuer.assembly import build
+from wellkeeper_issuer.assembly import build, engines
 from wellkeeper_issuer.errors import SettingsError
 from wellkeeper_issuer.model import Lineage
 from wellkeeper_issuer.outside.state.issuer_id import find_id
 from wellkeeper_issuer.outside.state.state import State
 from wellkeeper_issuer.settings import Settings
 from wellkeeper_node.clock import SystemClock
-from wellkeeper_node.errors import WellkeeperError
+from wellkeeper_node.errors import FleetError, WellkeeperError
 
 if TYPE_CHECKING:
     from wellkeeper_issuer.fleet.distribution import Disk
     from wellkeeper_issuer.fleet.fleet import Fleet
+    from wellkeeper_issuer.fleet.lease import LeasedRecords
     from wellkeeper_node.records.relay import RelayRecords
 
 _log = logging.getLogger(__name__)
@@ -30,7 +32,8 @@ _PAUSE_SECONDS: Final = 60.0
 async def fleet(settings: Settings, state: State, *, is_daemon: bool) -> "AsyncIterator[Fleet | None]":
     """Yield the fleet at work, or None if the settings have none. The caller owns the state.
 
-    Without a daemon, leaving waits some seconds until nodes have what is new. Raises SettingsError and JournalError.
+    Without a daemon, leaving waits some seconds until nodes have what is new. Raises SettingsError, JournalError, and
+    without a daemon FleetError while another issuer feeds the engine.
     """
     if not settings.fleet.listen:
         yield None
@@ -38,21 +41,57 @@ async def fleet(settings: Settings, state: State, *, is_daemon: bool) -> "AsyncI
     from wellkeeper_node.records.relay import RelayRecords
 
     relay = RelayRecords(settings.fleet.relay, SystemClock())
-    opened = await _open(settings, state, relay)
-    working = asyncio.create_task(_keep_working(opened))
-    try:
-        yield opened
+    async with _leased(settings) as engine:
+        opened = await _open(settings, state, relay, engine)
         if not is_daemon:
-            await _settle(opened)
+            await check_leading(opened)
+        working = asyncio.create_task(_keep_working(opened))
+        try:
+            yield opened
+            if not is_daemon:
+                await _settle(opened)
+        finally:
+            working.cancel()
+            await asyncio.wait([working])
+            await relay.close()
+
+
+@asynccontextmanager
+async def _leased(settings: Settings) -> "AsyncIterator[LeasedRecords | None]":
+    """Yield the engine, which is written while this issuer has its lease; None without an engine."""
+    address = engines.engine_address(settings)
+    if address is None:
+        yield None
+        return
+    from wellkeeper_issuer.fleet.lease import LeasedRecords
+
+    records = engines.issuer_records(settings, address)
+    # The same in all of this process: after a reload, the next fleet begins before the last one ends.
+    holder = f"{socket.gethostname()} pid {os.getpid()} {settings.state_dir.stat().st_ino:x}"
+    leased = LeasedRecords(records, holder, SystemClock())
+    leasing = asyncio.create_task(leased.run())
+    try:
+        yield leased
     finally:
-        working.cancel()
-        await asyncio.wait([working])
-        await relay.close()
+        leasing.cancel()
+        await asyncio.wait([leasing])
+        await records.close()
 
 
-async def _open(settings: Settings, state: State, relay: "RelayRecords") -> "Fleet":
+async def check_leading(fleet: "Fleet | None") -> None:
+    """Raise FleetError while another issuer feeds the engine."""
+    if fleet is None or fleet.lease is None:
+        return
+    await fleet.lease.wait()
+    if fleet.lease.is_taken:
+        remedy = "Run it there, or stop that issuer: this one may begin within a minute."
+        raise FleetError("this issuer must not act now", "another issuer feeds the engine", remedy)
+
+
+async def _open(settings: Settings, state: State, relay: "RelayRecords", engine: "LeasedRecords | None") -> "Fleet":
     from wellkeeper_client.signing import encode_public_key
-    from wellkeeper_issuer.fleet.fleet import Deps, open_fleet
+    from wellkeeper_issuer.fleet.deps import Deps
+    from wellkeeper_issuer.fleet.fleet import open_fleet
     from wellkeeper_issuer.fleet.forgetting import Forgetting
     from wellkeeper_issuer.fleet.joins import Joins
     from wellkeeper_issuer.fleet.notices import NodeNotices
@@ -74,6 +113,7 @@ async def _open(settings: Settings, state: State, relay: "RelayRecords") -> "Fle
     minutes = settings.fleet.restore_wait_minutes
     catching_up = CatchingUp(RestoredFile(settings.state_dir), kept.archive, state.schedules, clock, minutes)
     own = find_id(settings.state_dir, socket.gethostname(), clock.now())
+    access = engines.node_access(settings)
     deps = Deps(
         relay,
         keys.current,
@@ -89,6 +129,8 @@ async def _open(settings: Settings, state: State, relay: "RelayRecords") -> "Fle
         catching_up,
         forgetting.forget,
         history,
+        engine,
+        access,
     )
     return await open_fleet(deps)
 

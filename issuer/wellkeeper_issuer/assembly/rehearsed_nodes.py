@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from wellkeeper_client.records import Kind
-from wellkeeper_issuer.assembly import build
+from wellkeeper_issuer.assembly import build, engines
 from wellkeeper_issuer.outside.state.state import has_state
 from wellkeeper_issuer.settings import Settings
 from wellkeeper_node.clock import SystemClock
@@ -63,14 +63,17 @@ async def remote_nodes(settings: Settings) -> "AsyncIterator[tuple[RelayedRespon
 
 
 async def _read(settings: Settings) -> "tuple[Mapping[str, NodeBody], Mapping[str, Seen]]":
-    from wellkeeper_issuer.fleet.node_status import present, to_bodies
+    from wellkeeper_issuer.fleet.node_status import present
     from wellkeeper_issuer.fleet.reports import read_seen
+    from wellkeeper_issuer.fleet.seals import Seals, to_bodies
 
     now = SystemClock().now()
     async with build.state_to_read(settings) as state:
         nodes, reports = await state.fleet.read_nodes(), await state.fleet.read_reports()
     last = {name: read_seen(one) for name, one in reports.items()}
-    return to_bodies(present(nodes, last, now)), last
+    # Nodes must not take a record without the access for the end of the engine.
+    seals = Seals(engines.node_access(settings))
+    return to_bodies(present(nodes, last, now), seals), last
 
 
 async def _admit(relay: "RelayRecords", feed: "Feed", nodes: "Mapping[str, NodeBody]") -> None:

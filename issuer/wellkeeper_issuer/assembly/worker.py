@@ -23,6 +23,23 @@ from wellkeeper_node.clock import SystemClock
 from wellkeeper_node.ports import Progress
 
 
+class Leading:
+    """Implements `ports.state.Held`: nothing begins while another issuer feeds the engine."""
+
+    def __init__(self, held: Held, fleet: Fleet | None) -> None:
+        self._held = held
+        self._lease = fleet.lease if fleet is not None else None
+
+    @property
+    def lost(self) -> asyncio.Event:
+        return self._held.lost
+
+    async def extend(self, until: datetime | None = None) -> None:
+        if self._lease is not None:
+            await self._lease.until_free()
+        await self._held.extend(until)
+
+
 class KeepingWorker(Daemon):
     """Answers requests for certificates with nothing to do without reading those certificates."""
 
@@ -36,7 +53,8 @@ class KeepingWorker(Daemon):
         # The live versions that the wake times were computed for.
         self._versions: dict[str, str | None] = {}
         wake_times, find_changed = self._read_wake_times, self._find_changed_versions
-        super().__init__(passes, wake_times, SystemClock(), settings.lineages(), held=held, find_changed=find_changed)
+        lineages, leading = settings.lineages(), Leading(held, fleet)
+        super().__init__(passes, wake_times, SystemClock(), lineages, held=leading, find_changed=find_changed)
 
     def replace(self, lineages: Sequence[Lineage]) -> None:
         super().replace(lineages)
@@ -44,6 +62,7 @@ class KeepingWorker(Daemon):
             self._fleet.serve([one.name for one in lineages])
 
     async def work(self, lineages: Sequence[Lineage], mode: Mode) -> list[Report]:
+        await fleets.check_leading(self._fleet)
         await build.apply_file_access(self._settings)
         fleets.check_without(self._fleet, lineages)
         return await run_needed(self._settings, self._state, lineages, mode, super().work)

@@ -17,10 +17,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from wellkeeper_client.fleet_bodies import NodeBody
 from wellkeeper_client.record_state import Stored
 from wellkeeper_client.records import Kind, Record
-from wellkeeper_issuer.fleet.feed import Feed
 from wellkeeper_issuer.fleet.held import Held
 from wellkeeper_issuer.fleet.manifest import REMEDY, Listed, besides, nearly_full, next_manifest, sign_manifest
-from wellkeeper_issuer.fleet.ports import Archive, Bundles, Manifests
+from wellkeeper_issuer.fleet.ports import Archive, Bundles, Feeding, Manifests
 from wellkeeper_issuer.fleet.restored import Restored
 from wellkeeper_issuer.fleet.sealing import Sealed, seal, wrap
 from wellkeeper_issuer.fleet.versions import version_of
@@ -53,7 +52,7 @@ class Disk:
 class Distribution:
     """Its calls may overlap. They log what fails for a certificate, and go on: nodes keep what they have."""
 
-    feed: Feed
+    feed: Feeding
     disk: Disk
     fleet_key: Ed25519PrivateKey
     nodes: Callable[[], Mapping[str, NodeBody]]

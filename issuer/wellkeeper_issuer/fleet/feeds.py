@@ -73,5 +73,10 @@ class Feeds:
         return self._relay.failure if self._engine.failure else ""
 
     @property
+    def heard(self) -> asyncio.Event:
+        """The event of the one that answers."""
+        return self._engine.heard if self._relay.failure else self._relay.heard
+
+    @property
     def outages(self) -> int:
         return sum(one.outages for one in self._both)

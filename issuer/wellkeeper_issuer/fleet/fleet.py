@@ -6,34 +6,30 @@
 import asyncio
 import logging
 import math
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any, Final
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
 from wellkeeper_client.fleet_bodies import NodeBody
-from wellkeeper_client.heartbeats import UNNAMED, IssuerId
 from wellkeeper_client.record_state import Stored
 from wellkeeper_client.records import Kind
 from wellkeeper_client.signing import decode_public_key, key_id
-from wellkeeper_issuer.fleet.distribution import Disk, Distribution, node_record
+from wellkeeper_issuer.fleet.deps import Deps
+from wellkeeper_issuer.fleet.distribution import Distribution, node_record
 from wellkeeper_issuer.fleet.feed import Feed, Listener
+from wellkeeper_issuer.fleet.feeds import Feeds
 from wellkeeper_issuer.fleet.fleet_history import FleetHistory
-from wellkeeper_issuer.fleet.joins import Joins
-from wellkeeper_issuer.fleet.node_status import has_ended, is_gone, to_bodies
+from wellkeeper_issuer.fleet.node_status import has_ended, is_gone
 from wellkeeper_issuer.fleet.other_issuers import OtherIssuers
+from wellkeeper_issuer.fleet.ports import Feeding
 from wellkeeper_issuer.fleet.rekeying import rekeyed
 from wellkeeper_issuer.fleet.relayed import RelayedResponder
 from wellkeeper_issuer.fleet.reports import Reports, Seen, read_seen
-from wellkeeper_issuer.fleet.restored import CatchingUp, Heard, Restored
+from wellkeeper_issuer.fleet.restored import Heard, Restored
 from wellkeeper_issuer.fleet.roll_outs import RollOuts
-from wellkeeper_issuer.ports.fleet import EnrolledNode, FleetRecords
+from wellkeeper_issuer.fleet.seals import Seals, to_bodies
+from wellkeeper_issuer.ports.fleet import EnrolledNode
 from wellkeeper_node.errors import WellkeeperError
-from wellkeeper_node.happened import NO_HISTORY, History
-from wellkeeper_node.ports import Clock
-from wellkeeper_node.records.port import Records
 
 _log = logging.getLogger(__name__)
 
@@ -44,30 +40,6 @@ _RECORD_SECONDS: Final = 1.0
 # A node whose nginx is slow, or that reloads for one certificate after the other.
 _SETTLE_SECONDS: Final = 45.0
 _RELAY_SECONDS: Final = 10.0
-
-
-@dataclass(frozen=True, slots=True)
-class Deps:
-    """The dependencies of a fleet. `lineages` are the names of the certificates in the settings.
-
-    `notify` and `forget` are called each minute; with `joins`, invited nodes may join. `has_others` as in
-    `RelayedResponder`, and `fleet_keys` as in `Distribution`.
-    """
-
-    relay: Records
-    fleet_key: Ed25519PrivateKey
-    disk: Disk
-    records: FleetRecords
-    clock: Clock
-    lineages: Collection[str]
-    notify: Callable[["Fleet"], Awaitable[None]] | None = None
-    joins: Joins | None = None
-    has_others: bool = True
-    fleet_keys: tuple[str, ...] = ()
-    own: IssuerId = UNNAMED
-    catching_up: CatchingUp | None = None
-    forget: Callable[["Fleet"], Awaitable[None]] | None = None
-    history: History = NO_HISTORY
 
 
 class Fleet:
@@ -90,7 +62,10 @@ class Fleet:
         if deps.joins is not None:
             listeners[Kind.JOIN] = deps.joins.take
         self.restored = deps.catching_up.restored if deps.catching_up else Restored()
-        self.feed = Feed(deps.relay, deps.fleet_key, clock, listeners)
+        self.lease, self._seals = deps.engine, Seals(deps.access)
+        stores = (deps.relay, deps.engine) if deps.engine else (deps.relay,)
+        self.feeds = tuple(Feed(one, deps.fleet_key, clock, listeners) for one in stores)
+        self.feed: Feeding = Feeds(*self.feeds) if len(self.feeds) > 1 else self.feeds[0]
         self.responder = RelayedResponder(
             self.feed,
             self.reports,
@@ -111,7 +86,7 @@ class Fleet:
         """Return the bodies of the nodes' records, made once for all reports of the same nodes."""
         nodes, bodies = self._bodies
         if nodes is not self.nodes:
-            bodies = to_bodies(self.nodes)
+            bodies = to_bodies(self.nodes, self._seals)
             self._bodies = self.nodes, bodies
         return bodies
 

@@ -20,7 +20,7 @@ from wellkeeper_client.joining import JoinAnswer, JoinRefusal, JoinRequest
 from wellkeeper_client.record_state import Stored
 from wellkeeper_client.records import Kind, Record
 from wellkeeper_issuer.errors import HookError
-from wellkeeper_issuer.fleet.feed import Feed
+from wellkeeper_issuer.fleet.ports import Feeding
 from wellkeeper_issuer.ports.fleet import EnrolledNode, FleetRecords, OpenInvite, rights_of
 from wellkeeper_issuer.ports.people import Notifications
 from wellkeeper_issuer.records import Notice
@@ -85,7 +85,7 @@ class Joins:
         self._asked[stored.key] = stored
         self._wakeup.set()
 
-    async def offer(self, feed: Feed) -> None:
+    async def offer(self, feed: Feeding) -> None:
         """Let the relay accept requests for the open invites, and for no others. Raises JournalError.
 
         The relay has each for an hour at most, so an invite for longer is put there again and again.
@@ -110,7 +110,7 @@ class Joins:
         """Wait until the invite with this id was used, the answer is in the relay, and the notice was sent."""
         await self._answered.setdefault(invite, asyncio.Event()).wait()
 
-    async def run(self, feed: Feed) -> None:
+    async def run(self, feed: Feeding) -> None:
         """Answer requests as they come. What fails is logged; the node asks again."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._notify())
@@ -124,7 +124,7 @@ class Joins:
                     except WellkeeperError as error:
                         _log.error("a node could not join: %s", error)
 
-    async def _answer(self, stored: Stored, feed: Feed) -> None:
+    async def _answer(self, stored: Stored, feed: Feeding) -> None:
         exchange, now = records.node_of(stored.key), self.clock.now()
         invite = (await self.records.read_invites()).get(joining.invite_of(exchange))
         try:

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from wellkeeper_client.fleet_bodies import NodeBody
 from wellkeeper_issuer.fleet.reports import Seen
 from wellkeeper_issuer.ports.fleet import EnrolledNode, MissingToken
 from wellkeeper_node.agent.report import CertificateReport, CertificateState, Report
@@ -182,10 +181,3 @@ def _concern(seen: Seen | None) -> str | None:
 def present(nodes: Mapping[str, EnrolledNode], last: Mapping[str, Seen], now: datetime) -> Mapping[str, EnrolledNode]:
     """Return the nodes without the ephemeral ones that are gone."""
     return {name: one for name, one in nodes.items() if not is_gone(one, last[name].at if name in last else None, now)}
-
-
-def to_bodies(nodes: Mapping[str, EnrolledNode]) -> Mapping[str, NodeBody]:
-    """Return what the records of these nodes say."""
-    return {
-        name: NodeBody(node.signing_key, node.sealing_key, node.lineages, node.answers) for name, node in nodes.items()
-    }

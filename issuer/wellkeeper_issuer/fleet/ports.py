@@ -1,12 +1,16 @@
-"""The Protocols of what distribution keeps on disk."""
+"""The Protocols of what distribution keeps on disk, and of what brings it to nodes."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Protocol
 
+from wellkeeper_client.record_state import Stored
+from wellkeeper_client.records import Kind, Record
 from wellkeeper_issuer.fleet.sealing import Sealed
 from wellkeeper_node.bundles.kept import Kept
 from wellkeeper_node.bundles.model import Version
+from wellkeeper_node.errors import RecordRefusedError
 from wellkeeper_node.model import Pair
 
 
@@ -56,3 +60,38 @@ class Manifests(Protocol):
     def read(self) -> Kept | None: ...
 
     def take(self, message: bytes) -> Kept: ...
+
+
+class Feeding(Protocol):
+    """Keeps what the issuer says where nodes find it; `feed.Feed` has the contract of each call."""
+
+    async def put(self, *some: Record) -> None: ...
+
+    async def put_signed(self, *some: Stored) -> None: ...
+
+    async def delete(self, keys: Iterable[str]) -> None: ...
+
+    async def keep_only(self, keys: Collection[str], *kinds: Kind) -> None: ...
+
+    async def try_refused(self) -> None: ...
+
+    async def run(self) -> None: ...
+
+    async def wait(self, *, seconds: float) -> None: ...
+
+    async def wait_until_filled(self, *, seconds: float) -> bool: ...
+
+    def has(self, key: str) -> bool: ...
+
+    def is_there(self, key: str) -> bool: ...
+
+    def refusal(self, key: str) -> RecordRefusedError | None: ...
+
+    @property
+    def failure(self) -> str: ...
+
+    @property
+    def heard(self) -> asyncio.Event: ...
+
+    @property
+    def outages(self) -> int: ...

@@ -15,7 +15,7 @@ from typing import Final
 from wellkeeper_client import wire
 from wellkeeper_client.fleet_bodies import NodeBody, PublicationBody
 from wellkeeper_client.records import Kind, Record
-from wellkeeper_issuer.fleet.feed import Feed
+from wellkeeper_issuer.fleet.ports import Feeding
 from wellkeeper_issuer.fleet.reports import Reports
 from wellkeeper_issuer.ports.fleet import MissingToken, MissingTokens
 from wellkeeper_node.agent.report import PublicationReport
@@ -51,7 +51,7 @@ class RelayedResponder:
 
     def __init__(  # noqa: PLR0913 - the parts of a fleet that it works with
         self,
-        feed: Feed,
+        feed: Feeding,
         reports: Reports,
         records: MissingTokens,
         nodes: Callable[[], Mapping[str, NodeBody]],

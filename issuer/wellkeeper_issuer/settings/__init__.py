@@ -161,6 +161,8 @@ class Settings(Frozen):
             found.append((("certificates_dir",), f"this directory ({certificates}) and state_dir ({state}) {_APART}"))
         if not self.local_node and not self.fleet.listen:
             found.append((("local_node",), "without [fleet] listen, nothing would use the certificates"))
+        if self.fleet.engine.address and not self.fleet.listen:
+            found.append((("fleet", "engine", "address"), "without [fleet] listen, no node can join"))
         for location, name in self._named_cas():
             try:
                 self.find_ca(name)

@@ -14,6 +14,7 @@ from wellkeeper_issuer.settings.value_types import (
     Address,
     Argv,
     CaName,
+    Engine,
     Minutes,
     Name,
     PidFile,
@@ -145,6 +146,31 @@ class NodeSettings(Frozen):
         return Node(self.name, self.responder, self.http_addresses, self.https_addresses, self.proxy_protocol)
 
 
+class EngineSettings(Frozen):
+    """An engine (Valkey, or Redis from 7.0) that carries the same records as the relay."""
+
+    address: Engine | None = Field(
+        default=None,
+        description=(
+            "Address of the engine with the issuer's user: `rediss://USER@HOST:6379`, with `?ca=FILE` for a CA of your "
+            "own, `redis://` in a private network, or `redis+sentinel://USER@HOST,HOST/SERVICE`. `wellkeeper engine "
+            "use` checks and sets it."
+        ),
+    )
+    password_file: AbsolutePath | None = Field(
+        default=None,
+        description="File with the password of that user. By default the one that `wellkeeper engine acl` made.",
+    )
+    node_user: Name = Field(default="wellkeeper-node", description="User of all nodes, who may read and report.")
+    node_password_file: AbsolutePath | None = Field(
+        default=None,
+        description=(
+            "File with the password of the nodes' user, which each node gets sealed. By default the one that "
+            "`wellkeeper engine acl` made."
+        ),
+    )
+
+
 class FleetSettings(Frozen):
     """Other nodes, which get tokens and certificates through a relay on this host."""
 
@@ -165,6 +191,9 @@ class FleetSettings(Frozen):
             "An issuer that was restored from a backup orders and sends nothing until all nodes have reported what "
             "they have, or for this many minutes."
         ),
+    )
+    engine: EngineSettings = Field(
+        default=EngineSettings(), description="An engine that nodes follow beside the relay (docs/engine.md)."
     )
 
 

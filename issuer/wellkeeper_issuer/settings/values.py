@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from wellkeeper_issuer import idn
 from wellkeeper_node.model import LINEAGE_NAME, MAX_LINEAGE_NAME, Identifier, IdentifierType
 from wellkeeper_node.nginx.control import AUTO
+from wellkeeper_node.records.engine import parse_engine
 
 # The name of a certificate whose identifiers cannot be read: messages do not show it.
 UNNAMED: Final = "unnamed"
@@ -102,6 +103,14 @@ def parse_relay(value: object) -> str:
     text = parse_text(value)
     if not text.startswith("unix:/"):
         raise ValueError(f"{text!r} is not the socket of a relay, as in unix:/run/wellkeeper-relay/issuer.sock")
+    return text
+
+
+def parse_engine_address(value: object) -> str:
+    """Check an address that nodes can reach, too; raises ValueError."""
+    text = parse_text(value)
+    if parse_engine(text).socket:
+        raise ValueError(f"{text}: nodes cannot reach a unix socket of this host; write redis:// or rediss://")
     return text
 
 

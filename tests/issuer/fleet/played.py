@@ -12,8 +12,9 @@ from tests.issuer.fleet.issuers import Issuer
 from tests.issuer.fleet.relays import PlayedNode
 from tests.relay.messages import FLEET_KEY, FLEET_KEYS
 from wellkeeper_client.heartbeats import UNNAMED
+from wellkeeper_issuer.fleet.deps import Deps
 from wellkeeper_issuer.fleet.distribution import Disk
-from wellkeeper_issuer.fleet.fleet import Deps, Fleet, open_fleet
+from wellkeeper_issuer.fleet.fleet import Fleet, open_fleet
 from wellkeeper_issuer.fleet.joins import Joins
 from wellkeeper_issuer.fleet.restored import CatchingUp
 from wellkeeper_issuer.outside.archive import ArchiveFolder

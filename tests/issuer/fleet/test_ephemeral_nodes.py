@@ -77,7 +77,7 @@ async def test_ephemeral_node_blocks_no_order_once_it_is_unseen_for_fifteen_minu
 async def test_outage_of_the_relay_makes_no_node_gone(group: Group, clock: FakeClock) -> None:
     await group.open("web2")
     clock.advance(16 * 60)
-    group.fleet.feed.failure = "cannot reach the relay"
+    group.fleet.feeds[0].failure = "cannot reach the relay"
     assert [name for name, _ in await group.blocking()] == ["web2", "web3"]
 
 
@@ -149,9 +149,9 @@ async def test_node_that_reports_after_a_long_silence_of_the_issuer_stays(group:
 async def test_time_during_an_outage_of_the_relay_does_not_count(group: Group, *, is_back: bool) -> None:
     fleet = await group.open("web2")
     await group.forget(2 * DAY)
-    fleet.feed.failure, fleet.feed.outages = "" if is_back else "no answer", 1
+    fleet.feeds[0].failure, fleet.feeds[0].outages = "" if is_back else "no answer", 1
     assert await group.forget(1000) == ["web2", "web3"]
-    fleet.feed.failure = ""
+    fleet.feeds[0].failure = ""
     assert await group.forget(60) == ["web2", "web3"]
     assert await group.forget(900) == ["web3"]
 

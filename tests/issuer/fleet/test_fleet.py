@@ -32,7 +32,7 @@ async def test_each_minute_brings_a_heartbeat(played: Played, clock: FakeClock) 
 async def test_running_fleet_sends_everything_to_nodes(played: Played) -> None:
     fleet = await played.open()
     async with running(fleet):
-        await run_tasks_until(lambda: fleet.feed.has("manifest/fleet") and fleet.feed.filled.is_set())
+        await run_tasks_until(lambda: fleet.feed.has("manifest/fleet") and fleet.feeds[0].filled.is_set())
     for node in (played.web2, played.web3):
         assert (await played.opened(node)).lineage == "web"
 
@@ -53,7 +53,7 @@ async def test_changed_settings_reach_the_nodes_at_once(played: Played) -> None:
     await played.install("mail")
     fleet = await played.open()
     async with running(fleet):
-        await run_tasks_until(lambda: fleet.feed.has("manifest/fleet") and fleet.feed.filled.is_set())
+        await run_tasks_until(lambda: fleet.feed.has("manifest/fleet") and fleet.feeds[0].filled.is_set())
         fleet.serve(["web", "mail"])
         await run_tasks_until(lambda: len(fleet.distribution.listed) == 2)
         await fleet.refresh()  # after the one that is under way
@@ -185,7 +185,7 @@ async def test_manifest_that_a_node_offers_is_taken_with_the_next_beat(played: P
     fleet = await played.open()
     await fleet.beat()
     feeding = asyncio.create_task(fleet.feed.run())
-    await run_tasks_until(lambda: fleet.feed.has("manifest/fleet") and fleet.feed.filled.is_set())
+    await run_tasks_until(lambda: fleet.feed.has("manifest/fleet") and fleet.feeds[0].filled.is_set())
     feeding.cancel()
     other = Played(played.folder / "other", clock)
     await other.install()
@@ -212,7 +212,7 @@ async def test_command_waits_until_a_node_has_used_its_invite(played: Played, cl
     fleet = await played.open(joins=joins)
     waiting = asyncio.create_task(fleet.until_joined(INVITE.id))
     tasks = [asyncio.create_task(one) for one in (fleet.feed.run(), joins.run(fleet.feed))]
-    await run_tasks_until(fleet.feed.heard.is_set)
+    await run_tasks_until(fleet.feeds[0].heard.is_set)
     assert not waiting.done()
     await played.relay.put(KEY, request().to_bytes(), expected=None, expires_at=clock.timestamp() + 3600)
     await waiting

@@ -57,7 +57,7 @@ async def caught_up(restoring: Restoring, fleet: Fleet) -> None:
     await restoring.offer()
     await restoring.report(*restoring.nodes)
     async with running(fleet):
-        await run_tasks_until(lambda: fleet.feed.has("manifest/fleet") and fleet.feed.filled.is_set())
+        await run_tasks_until(lambda: fleet.feed.has("manifest/fleet") and fleet.feeds[0].filled.is_set())
 
 
 async def test_nodes_keep_the_version_that_is_lost_here_and_it_is_due_once(restoring: Restoring) -> None:

@@ -55,6 +55,7 @@ INVALID = {
     "relative status socket": "[web]\nlisten = 'unix:x'",
     "status without a port": "[web]\nlisten = '127.0.0.1'",
     "relay by TCP": "[fleet]\nrelay = '127.0.0.1:8404'",
+    "engine at a socket": "[fleet.engine]\naddress = 'unix:/run/valkey.sock'",
     "relative socket": "[[nodes]]\nname = 'n'\nresponder = 'unix:x'",
     "name of a node": "[[nodes]]\nname = 'N 1'",
     "no identifiers": "[[certificates]]\nname = 'web'",

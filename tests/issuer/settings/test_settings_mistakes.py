@@ -61,6 +61,14 @@ from wellkeeper_issuer.settings import read_settings
         ),
         ("[fleet]\nrestore_wait_minutes = -1", "fleet.restore_wait_minutes must be at least 0, not -1"),
         ("[fleet]\nlisten = ['8404']", "fleet.listen[0]: '8404' is not an address; write HOST:PORT"),
+        (
+            "[fleet.engine]\naddress = 'unix:/run/valkey.sock'",
+            "fleet.engine.address: unix:/run/valkey.sock: nodes cannot reach a unix socket of this host",
+        ),
+        (
+            "[fleet.engine]\naddress = 'redis://10.0.0.1'",
+            "fleet.engine.address: without [fleet] listen, no node can join",
+        ),
         ("nodes = []", "nodes = []: must have at least one entry"),
         ("[[nodes]]\nresponder = 'unix:/x'", "[[nodes]] number 1 has no name; add name = "),
         ("[[nodes]]\nname = 'N 1'", "nodes[0].name: 'N 1' may contain only a-z, 0-9, '.', '_' and '-'"),
