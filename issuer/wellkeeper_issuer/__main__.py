@@ -73,6 +73,7 @@ _SECTIONS: Final = {
         "certificate": Place("wellkeeper_issuer.commands.certificate:certificate", "Add and remove certificates."),
         "fleet": Place("wellkeeper_issuer.commands.fleet:fleet", "Set up this host for other nodes."),
         "node": Place("wellkeeper_issuer.commands.node:node", "Invite, list and remove other nodes."),
+        "engine": Place("wellkeeper_issuer.commands.engine:engine", "Let nodes follow a Valkey or Redis server, too."),
         "reload": Place("wellkeeper_issuer.commands.reload:reload", "Make the daemon read its settings again."),
         "revoke": Place("wellkeeper_issuer.commands.revoke:revoke", "Revoke a certificate and replace it."),
         "key": Place("wellkeeper_issuer.commands.key:key", "Show and rotate the keys that nodes trust."),

@@ -1,16 +1,21 @@
 """Try an engine as the issuer and as a node, without changing anything that others use."""
 
 import asyncio
+import math
 import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from wellkeeper_client import records
+from wellkeeper_client.compact_jws import MessageError
 from wellkeeper_client.records import Kind
-from wellkeeper_issuer.assembly import engines
+from wellkeeper_client.signing import decode_public_key, key_id
+from wellkeeper_issuer.assembly import build, engines
 from wellkeeper_issuer.doctor import engine as judged
 from wellkeeper_issuer.doctor.engine import Command
+from wellkeeper_issuer.outside.state.state import has_state
 from wellkeeper_issuer.settings import Settings
 from wellkeeper_node.clock import SystemClock
 from wellkeeper_node.errors import RecordsError
@@ -25,6 +30,8 @@ if TYPE_CHECKING:
 _LEASE_SECONDS: Final = 5
 _RECORD_SECONDS: Final = 60.0
 _SEEN_SECONDS: Final = 3.0
+# As in `status --nodes`.
+_LATELY_SECONDS: Final = 180.0
 _NETWORK: Final = "Check the address, the firewall, and the user's line in the engine's ACL file."
 
 
@@ -47,6 +54,7 @@ async def check_engine(settings: Settings, address: EngineAddress) -> list[Findi
             found += await _rights(issuer, judged.issuer_rights(address.prefix))
             found += await _rights(nodes, judged.node_rights(address.prefix))
             found += await _info(issuer, address)
+            found += await _nodes(settings, issuer.records)
         return found
     finally:
         await issuer.records.close()
@@ -130,6 +138,34 @@ async def _info(issuer: _User, address: EngineAddress) -> list[Finding]:
         cause = f"its memory, persistence and replicas are unknown: {reply}"
         return [Finding("server", Verdict.WARN, "", cause, judged.ACL)]
     return judged.judge_info(judged.parse_info(reply.decode("utf-8", "replace")), address)
+
+
+async def _nodes(settings: Settings, issuer: "ValkeyRecords") -> list[Finding]:
+    """Compare the nodes with those that have reported to the engine lately, if the fleet uses one."""
+    if not settings.fleet.engine.address or not has_state(settings.state_dir):
+        return []
+    async with build.state_to_read(settings) as state:
+        nodes = await state.fleet.read_nodes()
+    now = SystemClock().now().timestamp()
+    return [_node(name, now - await _reported_at(issuer, name, one.signing_key)) for name, one in nodes.items()]
+
+
+async def _reported_at(issuer: "ValkeyRecords", node: str, signing_key: str) -> float:
+    """Return when the node signed the report that the engine has, -inf without one."""
+    key = decode_public_key(signing_key)
+    try:
+        stored = await issuer.get(f"{Kind.REPORT}/{node}")
+        return records.read(stored.value, {key_id(key): key}, Kind.REPORT).issued_at if stored else -math.inf
+    except (RecordsError, MessageError):
+        return -math.inf
+
+
+def _node(name: str, age_seconds: float) -> Finding:
+    if age_seconds <= _LATELY_SECONDS:
+        return Finding("nodes", Verdict.OK, name, f"it reported to the engine {max(age_seconds, 0):.0f} s ago")
+    cause = "it has not reported to the engine lately, and may follow only the relay"
+    fix = "Run 'wellkeeper-node status' there; it may be too old, lack the extra 'valkey', or not reach the engine."
+    return Finding("nodes", Verdict.WARN, name, cause, fix)
 
 
 def _failed(check: str, subject: str, error: RecordsError) -> Finding:

@@ -37,12 +37,11 @@ def check(url: str | None, config: Path | None, *, as_json: bool) -> None:
 
 def address_of(settings: Settings, url: str | None) -> EngineAddress:
     """Return the address of this URL, or of the settings. Raises SettingsError."""
-    if url is None:
-        address = engines.engine_address(settings)
-        if address is None:
-            remedy = "Name one: wellkeeper engine check rediss://HOST:6379"
-            raise SettingsError("there is no engine to check", "the settings have none", remedy)
-        return address
+    return engines.required_address(settings) if url is None else parse_url(url)
+
+
+def parse_url(url: str) -> EngineAddress:
+    """Return the address. Raises SettingsError."""
     try:
         return parse_engine(parse_engine_address(url))
     except ValueError as error:

@@ -1,8 +1,6 @@
 """fleet listen: write the drop-in `fleet.toml` and the relay's environment, make the fleet key, start the relay."""
 
 import asyncio
-import errno
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +12,7 @@ from wellkeeper_client.relay_wire import is_name, is_private
 from wellkeeper_client.signing import encode_public_key
 from wellkeeper_issuer.assembly import build
 from wellkeeper_issuer.assembly.key_holders import has_stale_relay
-from wellkeeper_issuer.commands import trust_file
+from wellkeeper_issuer.commands import fleet_drop_in, trust_file
 from wellkeeper_issuer.commands.terminal import interrupts, options
 from wellkeeper_issuer.commands.terminal.json_output import print_json
 from wellkeeper_issuer.errors import SettingsError
@@ -23,14 +21,12 @@ from wellkeeper_issuer.outside.keys.fleet_keys import FleetKeys
 from wellkeeper_issuer.outside.state.state import has_state
 from wellkeeper_issuer.service import remote
 from wellkeeper_issuer.settings import Settings, check
-from wellkeeper_issuer.settings.files import FLEET, Sources, TomlFile, drop_in_folder, read_sources
-from wellkeeper_issuer.settings.toml_text import to_toml
+from wellkeeper_issuer.settings.files import FLEET, Sources, read_sources
 from wellkeeper_issuer.settings.values import parse_address
-from wellkeeper_node import durable, presence, units
+from wellkeeper_node import units
 from wellkeeper_node.happened import Happened, What
 
 _COMMENT: Final = "Written by 'wellkeeper fleet listen'."
-_DROP_IN: Final = "fleet.toml"
 _ENVIRONMENT: Final = "relay.env"
 _NEXT: Final = "Next: sudo wellkeeper node invite NAME"
 
@@ -43,7 +39,7 @@ class _Listening:
     """
 
     addresses: tuple[str, ...]
-    drop_in: Path
+    drop_in: fleet_drop_in.DropIn
     environment: Path
     fleet_keys: tuple[str, ...]
     is_known: bool
@@ -55,7 +51,7 @@ class _Listening:
             f"WELLKEEPER_RELAY_NODES={' '.join(self.addresses)}\n"
             f"WELLKEEPER_RELAY_FLEET_KEY={' '.join(self.fleet_keys)}\n"
         )
-        settings = {} if self.is_known else {self.drop_in: _drop_in_text(self.addresses)}
+        settings = {} if self.is_known else self.drop_in.contents
         return {self.environment: environment, **settings}
 
     def to_json(self, written: Sequence[Path], started: Mapping[str, str], *, has_daemon: bool) -> dict[str, Any]:
@@ -83,7 +79,7 @@ def listen(addresses: tuple[str, ...], config: Path | None, *, as_json: bool) ->
     options.refuse_standbys(config)
     path = settings_path(config)
     listening = _prepare(path, read_sources(path), tuple(map(_checked, addresses)))
-    written = _write(listening.contents())
+    written = fleet_drop_in.write(listening.contents())
     settings = options.read(config)
     details = {"listen": ", ".join(addresses)}
     build.history(settings.state_dir).add(*(Happened(What.SETTINGS_WRITTEN, str(file), details) for file in written))
@@ -104,21 +100,17 @@ def listen(addresses: tuple[str, ...], config: Path | None, *, as_json: bool) ->
 
 def _prepare(path: Path, sources: Sources, addresses: tuple[str, ...]) -> _Listening:
     """Check the settings with the addresses, and make the keys. Raises SettingsError."""
-    drop_in = drop_in_folder(path) / _DROP_IN
-    known = [file for file in sources.files if FLEET in file.values and file.path != drop_in]
-    is_known = bool(known) and known[0].values[FLEET].get("listen") == list(addresses)
-    if known and not is_known:
-        raise SettingsError(
-            f"{known[0].path} has [fleet]", "this command changes only its own file", f"Set listen = {list(addresses)}."
-        )
-    new = TomlFile(drop_in, "", {FLEET: {"listen": list(addresses)}})
-    others = tuple(file for file in sources.drop_ins if file.path != drop_in)
-    settings = check(Sources(sources.main, others if is_known else (*others, new)))
+    listen = {"listen": list(addresses)}
+    former_table, elsewhere = fleet_drop_in.find(path, sources)
+    is_known = elsewhere is not None and elsewhere.values[FLEET].get("listen") == list(addresses)
+    if elsewhere is not None and not is_known:
+        raise fleet_drop_in.not_ours(elsewhere, f"Set listen = {list(addresses)}.")
+    drop_in = fleet_drop_in.DropIn(path, {**former_table, **listen})
+    settings = check(sources if is_known else drop_in.among(sources))
     keys = FleetKeys(settings.state_dir)
     keys.make(build.history(settings.state_dir))
     public = tuple(encode_public_key(key) for key in keys.trusted)
-    mine = next((file.values[FLEET].get("listen", ()) for file in sources.drop_ins if file.path == drop_in), ())
-    former = tuple(one for one in mine if one not in addresses)
+    former = tuple(one for one in former_table.get("listen", ()) if one not in addresses)
     return _Listening(addresses, drop_in, path.with_name(_ENVIRONMENT), public, is_known, former)
 
 
@@ -149,39 +141,6 @@ def _checked(address: str) -> str:
             "Use an address of a VPN, or 127.0.0.1:8404 behind an nginx with TLS.",
         )
     return address
-
-
-def _drop_in_text(addresses: Sequence[str]) -> str:
-    return to_toml(_COMMENT, {FLEET: {"listen": list(addresses)}})
-
-
-def _write(contents: Mapping[Path, str]) -> list[Path]:
-    """Write the files that change, all or none, and return them. Raises SettingsError with all their lines."""
-    try:
-        changed = {path: text for path, text in contents.items() if not _has(path, text)}
-        for path in changed:
-            _check_writable(path)
-        for path, text in changed.items():
-            durable.make_folder(path.parent, 0o755, durable.Owner())
-            durable.replace_whole(path, text.encode(), 0o644)
-    except OSError as error:
-        lines = "; ".join(f"into {path}: {' '.join(text.splitlines()[1:])}" for path, text in contents.items())
-        remedy = f"Run the command as root, or write this yourself and run it again: {lines}"
-        raise SettingsError(f"cannot write {error.filename}", str(error.strerror), remedy) from error
-    return list(changed)
-
-
-def _has(path: Path, text: str) -> bool:
-    return presence.exists(path) and path.read_text() == text
-
-
-def _check_writable(path: Path) -> None:
-    """Raise OSError if the file cannot be replaced: another one must not be written before that is known."""
-    folder = next(one for one in path.parents if presence.exists(one))
-    if not os.access(folder, os.W_OK | os.X_OK, effective_ids=True):
-        is_read_only = os.statvfs(folder).f_flag & os.ST_RDONLY
-        number = errno.EROFS if is_read_only else errno.EACCES
-        raise OSError(number, os.strerror(number), str(path))
 
 
 def _add_to_trust_file(settings: Settings, path: Path) -> str:
