@@ -29,7 +29,9 @@ if TYPE_CHECKING:
 
 _LEASE_SECONDS: Final = 5
 _RECORD_SECONDS: Final = 60.0
-_SEEN_SECONDS: Final = 3.0
+_SEEN_SECONDS: Final = 10.0
+# More than issuer and nodes wait, so that a slow engine is called slow.
+_CALL_SECONDS: Final = 5.0
 # As in `status --nodes`.
 _LATELY_SECONDS: Final = 180.0
 _NETWORK: Final = "Check the address, the firewall, and the user's line in the engine's ACL file."
@@ -62,7 +64,7 @@ async def check_engine(settings: Settings, address: EngineAddress) -> list[Findi
 
 
 def _users(settings: Settings, address: EngineAddress) -> Iterator[_User]:
-    for name, calls in zip(("issuer", "nodes"), engines.calls(settings, address), strict=True):
+    for name, calls in zip(("issuer", "nodes"), engines.calls(settings, address, _CALL_SECONDS), strict=True):
         from wellkeeper_node.records.valkey import ValkeyRecords
 
         yield _User(name, calls, ValkeyRecords(calls, SystemClock(), "" if name == "issuer" else "check"))
@@ -109,7 +111,11 @@ async def _follow(issuer: _User, nodes: _User) -> Finding:
     except TimeoutError:
         cause = f"a node did not see within {_SEEN_SECONDS:g} s what the issuer wrote"
         return Finding("follow", Verdict.FAIL, "", cause, "Check that one primary answers at the address.")
-    return Finding("follow", Verdict.OK, "", f"a node saw a record {seconds * 1000:.0f} ms after it was written")
+    cause = f"a node saw a record {seconds * 1000:.0f} ms after it was written"
+    if seconds <= engines.CALL_SECONDS:
+        return Finding("follow", Verdict.OK, "", cause)
+    limit = f"issuer and nodes wait {engines.CALL_SECONDS * 1000:.0f} ms for a reply"
+    return Finding("follow", Verdict.WARN, "", f"{cause}; {limit}", "Use an engine that is nearer, or less busy.")
 
 
 def _has(update: Update, key: str) -> bool:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 ISSUER: Final = "wellkeeper-issuer"
 # As in `records.valkey`.
-_CALL_SECONDS: Final = 0.25
+CALL_SECONDS: Final = 0.25
 _CONNECT_SECONDS: Final = 1.0
 INSTALL: Final = "Run 'pip install \"wellkeeper[valkey]\"' in the environment of Wellkeeper."
 
@@ -91,7 +91,9 @@ def issuer_records(settings: Settings, address: EngineAddress) -> "ValkeyRecords
     return ValkeyRecords(of_issuer, SystemClock(), "")
 
 
-def calls(settings: Settings, address: EngineAddress) -> "tuple[EngineCalls, EngineCalls]":
+def calls(
+    settings: Settings, address: EngineAddress, call_seconds: float = CALL_SECONDS
+) -> "tuple[EngineCalls, EngineCalls]":
     """Return the connections of issuer and nodes. Raises SettingsError."""
     try:
         from wellkeeper_node.records.engine_calls import EngineCalls
@@ -100,7 +102,10 @@ def calls(settings: Settings, address: EngineAddress) -> "tuple[EngineCalls, Eng
         raise SettingsError("cannot use the engine", str(error), INSTALL) from error
     names = (address.user or ISSUER, settings.fleet.engine.node_user)
     passwords = map(read_password, password_files(settings))
-    accesses = (Access(address, *one, _CALL_SECONDS, _CONNECT_SECONDS) for one in zip(names, passwords, strict=True))
+    accesses = (
+        Access(address, *one, call_seconds, max(call_seconds, _CONNECT_SECONDS))
+        for one in zip(names, passwords, strict=True)
+    )
     of_issuer, of_nodes = map(EngineCalls, accesses)
     return of_issuer, of_nodes
 

@@ -43,10 +43,10 @@ async def fleet(settings: Settings, state: State, *, is_daemon: bool) -> "AsyncI
     relay = RelayRecords(settings.fleet.relay, SystemClock())
     async with _leased(settings) as engine:
         opened = await _open(settings, state, relay, engine)
-        if not is_daemon:
-            await check_leading(opened)
         working = asyncio.create_task(_keep_working(opened))
         try:
+            if not is_daemon:
+                await check_leading(opened)
             yield opened
             if not is_daemon:
                 await _settle(opened)

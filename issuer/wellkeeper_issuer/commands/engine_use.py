@@ -84,7 +84,8 @@ async def _try(settings: Settings) -> list[Finding]:
 
 async def _spread(settings: Settings) -> bool:
     """Let the daemon, or else this process, send the records; return whether the engine has them."""
-    if await remote.ask(settings, {"command": "reload"}) is None:
+    has_daemon = await remote.ask(settings, {"command": "reload"}) is not None
+    if not has_daemon and has_state(settings.state_dir):
         async with (
             build.owned_state(settings, "engine use") as (state, _),
             fleets.fleet(settings, state, is_daemon=False),

@@ -23,7 +23,7 @@ _log = logging.getLogger(__name__)
 
 SECONDS: Final = 60
 _EXTEND_SECONDS: Final = 15.0
-_TRY_SECONDS: Final = 5.0
+_TRY_SECONDS: Final = 2.0
 _OTHER: Final = "another issuer feeds it"
 _REMEDY: Final = "Stop that one; this one takes over within a minute."
 
@@ -39,9 +39,13 @@ class LeasedRecords:
         self._holder = holder
         self._clock = clock
         self._lease: str | None = None
-        self._known, self._wakeup = asyncio.Event(), asyncio.Event()
-        # True once the engine has said that another issuer has the lease.
-        self.is_taken = False
+        self._known, self._free, self._wakeup = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        self._free.set()
+
+    @property
+    def is_taken(self) -> bool:
+        """True once the engine has said that another issuer has the lease."""
+        return not self._free.is_set()
 
     @property
     def is_held(self) -> bool:
@@ -69,8 +73,7 @@ class LeasedRecords:
     async def until_free(self) -> None:
         """Wait until no other issuer has the lease, as far as the engine says."""
         await self.wait()
-        while self.is_taken:
-            await self._clock.sleep(_TRY_SECONDS)
+        await self._free.wait()
 
     async def put(
         self,
@@ -107,11 +110,12 @@ class LeasedRecords:
             return
         self._lease = None
         self._lease = await self._engine.acquire(self._holder, SECONDS)
-        if self._lease is None and not self.is_taken:
-            _log.warning("this issuer does not feed the engine: %s. %s", _OTHER, _REMEDY)
-        elif self._lease is not None:
+        if self._lease is not None:
             _log.info("this issuer feeds the engine")
-        self.is_taken = self._lease is None
+            self._free.set()
+        elif not self.is_taken:
+            _log.warning("this issuer does not feed the engine: %s. %s", _OTHER, _REMEDY)
+            self._free.clear()
 
     async def _release(self) -> None:
         """Let another issuer begin at once."""

@@ -1,11 +1,12 @@
 """Open what this node follows: the relays of its settings, and the engine that the issuer names, if any."""
 
+import importlib
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from wellkeeper_node import durable
 from wellkeeper_node.agent.keys import NodeKeys
@@ -16,10 +17,14 @@ from wellkeeper_node.records.port import NodeRecords
 from wellkeeper_node.records.relay import Reader, RelayRecords
 from wellkeeper_node.settings import NodeSettings
 
+if TYPE_CHECKING:
+    from wellkeeper_node.records.valkey import ValkeyRecords
+
 _log = logging.getLogger(__name__)
 
 CA_FILE: Final = "engine_ca.pem"
 _MODE: Final = 0o600
+_MODULE: Final = "wellkeeper_node.records.valkey"
 _INSTALL: Final = "Run 'pip install \"wellkeeper[valkey]\"' here, and restart wellkeeper-node"
 
 
@@ -35,9 +40,12 @@ class Store:
 
 @asynccontextmanager
 async def opened_stores(
-    settings: NodeSettings, keys: NodeKeys, access: EngineAccess | None, clock: Clock
+    settings: NodeSettings, keys: NodeKeys, access: EngineAccess | None, clock: Clock, module: str = _MODULE
 ) -> AsyncIterator[list[Store]]:
-    """Yield them, the engine last; one that cannot be used here is logged. Raises FleetError and InstallError."""
+    """Yield them, the engine last; one that cannot be used here is logged. Raises FleetError and InstallError.
+
+    `module` has `open_engine`. It needs an extra, and memory: only nodes with an engine load it.
+    """
     async with AsyncExitStack() as stack:
         following = keys.following
         reader, other = (Reader(settings.name, one.signing_key) if one else None for one in (keys, following))
@@ -46,8 +54,10 @@ async def opened_stores(
             relay = RelayRecords(address, clock, reader, other_reader=other)
             stack.push_async_callback(relay.close)
             stores.append(_of_relay(address, relay))
-        if access is not None and (found := await _engine(settings, access, clock, stack)) is not None:
-            stores.append(found)
+        records = _engine(settings, access, clock, module) if access is not None else None
+        if access is not None and records is not None:
+            stack.push_async_callback(records.close)
+            stores.append(Store("engine", access.address, records))
         yield stores
 
 
@@ -55,20 +65,16 @@ def _of_relay(address: str, relay: RelayRecords) -> Store:
     return Store("relay", address, relay, lambda: relay.clock_ahead_seconds)
 
 
-async def _engine(settings: NodeSettings, access: EngineAccess, clock: Clock, stack: AsyncExitStack) -> Store | None:
+def _engine(settings: NodeSettings, access: EngineAccess, clock: Clock, module: str) -> "ValkeyRecords | None":
     try:
-        # An extra, which takes memory: only nodes with an engine load it.
-        from wellkeeper_node.records.valkey import open_engine  # noqa: PLC0415
-
+        open_engine: Callable[..., ValkeyRecords] = importlib.import_module(module).open_engine
         address = parse_engine(access.address)
     except (ImportError, ValueError) as error:
         remedy = f". {_INSTALL}" if isinstance(error, ImportError) else ""
         _log.error("this node follows only its relays: cannot use the engine %s: %s%s", access.address, error, remedy)
         return None
     address = _with_ca(address, access.ca_pem, settings.state_dir / CA_FILE)
-    records = open_engine(address, access.user, access.password, clock, node=settings.name)
-    stack.push_async_callback(records.close)
-    return Store("engine", access.address, records)
+    return open_engine(address, access.user, access.password, clock, node=settings.name)
 
 
 def _with_ca(address: EngineAddress, ca_pem: str, path: Path) -> EngineAddress:

@@ -16,11 +16,13 @@ from wellkeeper_issuer.fleet.deps import Deps
 from wellkeeper_issuer.fleet.distribution import Disk
 from wellkeeper_issuer.fleet.fleet import Fleet, open_fleet
 from wellkeeper_issuer.fleet.joins import Joins
+from wellkeeper_issuer.fleet.lease import LeasedRecords
 from wellkeeper_issuer.fleet.restored import CatchingUp
 from wellkeeper_issuer.outside.archive import ArchiveFolder
 from wellkeeper_issuer.outside.keys.sealed_bundles import SealedBundles
 from wellkeeper_issuer.ports.fleet import EnrolledNode
 from wellkeeper_node.agent.report import CertificateReport, CertificateState
+from wellkeeper_node.bundles.engine_access import EngineAccess
 from wellkeeper_node.bundles.kept import ManifestFile
 
 Callback = Callable[[Fleet], Awaitable[None]] | None
@@ -49,12 +51,14 @@ class Played(Issuer):
         joins: Joins | None = None,
         catching_up: CatchingUp | None = None,
         forget: Callback = None,
+        engine: LeasedRecords | None = None,
+        access: EngineAccess | None = None,
     ) -> Fleet:
         archive, bundles = ArchiveFolder(self.folder / "certificates"), SealedBundles(self.folder / "state")
         disk = Disk(archive, bundles, ManifestFile(self.folder / "manifest.jws", FLEET_KEYS))
         deps = Deps(self.relay, FLEET_KEY, disk, self.records, self.clock, ["web"], notify, joins, self.has_others)
         deps = replace(deps, own=self.own, catching_up=catching_up, forget=forget, history=self.history)
-        return await open_fleet(deps)
+        return await open_fleet(replace(deps, engine=engine, access=access))
 
     async def report(self, node: PlayedNode, state: CertificateState, number: int) -> None:
         await node.say(certificates={"web": CertificateReport(number, "ab" * 32, state)})

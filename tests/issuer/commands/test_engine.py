@@ -1,0 +1,124 @@
+"""engine acl, check, use: what they print and write, without an engine that answers."""
+
+import tomllib
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from stand.ports import free_port
+from tests.issuer.commands.conftest import Program
+from tests.json_docs import assert_documented
+from wellkeeper_issuer.settings import read_settings
+
+FLEET: Final = "[fleet]\nlisten = ['10.0.0.1:8404']"
+
+
+@pytest.fixture
+def ready(program: Program) -> Program:
+    program.configure("www.example.org")
+    program.make_keys()
+    drop_in(program).parent.mkdir()
+    drop_in(program).write_text(FLEET)
+    return program
+
+
+def drop_in(program: Program) -> Path:
+    return program.config.parent / "issuer.d/fleet.toml"
+
+
+def test_users_are_printed_with_digests_of_passwords_that_stay_the_same(ready: Program) -> None:
+    first, second = ready.run("engine", "acl"), ready.run("engine", "acl", "--json").json()
+    assert_documented("engine acl", second)
+    passwords = [Path(one["password_file"]).read_text().strip() for one in second["users"]]
+    assert [len(one) for one in passwords] == [43, 43]
+    for user, password in zip(second["users"], passwords, strict=True):
+        assert user["line"] in first.out.splitlines()
+        assert password not in first.out
+        assert f"wrote  {user['password_file']}" in first.out
+        assert Path(user["password_file"]).stat().st_mode & 0o777 == 0o600
+    assert second["written"] == []
+    assert "maxmemory-policy noeviction" in second["configuration"]
+    assert "sudo wellkeeper engine use rediss://wellkeeper-issuer@HOST:6379" in first.out
+
+
+def test_names_and_prefix_of_the_settings_are_used(ready: Program) -> None:
+    ready.run("engine", "acl")
+    more = "[fleet.engine]\naddress = 'redis://me@10.0.0.9?prefix=mine'\nnode_user = 'them'"
+    drop_in(ready).write_text(f"{FLEET}\n{more}")
+    issuer, nodes = (one["line"] for one in ready.run("engine", "acl", "--json").json()["users"])
+    assert issuer.startswith("user me on #")
+    assert "~mine:* &mine:*" in issuer
+    assert nodes.startswith("user them on #")
+    assert "%R~mine:* ~mine:report/*" in nodes
+
+
+def test_engine_that_does_not_answer_fails_and_nothing_is_written(ready: Program) -> None:
+    ready.run("engine", "acl")
+    url = f"redis://127.0.0.1:{free_port()}"
+    checked = ready.run("engine", "check", url)
+    assert checked.exit_code == 1
+    assert "fail     issuer: cannot use the engine at redis://127.0.0.1" in checked.out
+    assert "Check that this is the address of a Valkey or Redis server that runs." in checked.out
+    used = ready.run("engine", "use", url, "--json")
+    assert used.exit_code == 1
+    assert_documented("engine use", used.json())
+    assert (used.json()["engine"], used.json()["verdict"]) == (None, "fail")
+    assert drop_in(ready).read_text() == FLEET
+    assert "fail     issuer: cannot use" in ready.run("engine", "use", url).out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["check"], "there is no engine to check"),
+        (["check", "http://x"], "is not the address of an engine"),
+        (["check", "unix:/run/valkey.sock"], "nodes cannot reach a unix socket of this host"),
+        (["check", "redis://127.0.0.1"], "the password of the engine is missing"),
+        (["use"], "give either URL or --none"),
+        (["use", "redis://127.0.0.1", "--none"], "give either URL or --none"),
+        (["use", "rediss://127.0.0.1?ca=/nonexistent", "--user", "a b"], "the password of the engine is missing"),
+    ],
+)
+def test_mistakes_are_named(ready: Program, arguments: list[str], words: str) -> None:
+    finished = ready.run("engine", *arguments)
+    assert finished.exit_code == 2
+    assert words in " ".join(finished.err.split())
+
+
+def test_fleet_in_another_file_is_left_alone(ready: Program) -> None:
+    drop_in(ready).unlink()
+    ready.configure("www.example.org", more=FLEET)
+    finished = ready.run("engine", "use", "--none")
+    assert finished.exit_code == 2
+    assert "this command changes only its own file" in finished.err
+
+
+def test_engine_is_not_used_any_more_and_listen_keeps_one(ready: Program) -> None:
+    ready.run("engine", "acl")
+    drop_in(ready).write_text(f"{FLEET}\n[fleet.engine]\naddress = 'redis://127.0.0.1:{free_port()}'\n")
+    assert ready.run("fleet", "listen", "10.0.0.2:8404").exit_code == 0
+    assert read_settings(ready.config).fleet.engine.address
+    finished = ready.run("engine", "use", "--none")
+    assert finished.exit_code == 0, finished
+    assert "Nodes follow only the relay again." in finished.out
+    assert tomllib.loads(drop_in(ready).read_text()) == {"fleet": {"listen": ["10.0.0.2:8404"]}}
+    assert "kept   the settings" in ready.run("engine", "use", "--none").out
+
+
+@pytest.mark.parametrize("text", ["", "short", "two words and more", "first-line\nsecond-line\n"])
+def test_password_of_another_form_is_refused(ready: Program, tmp_path: Path, text: str) -> None:
+    path = tmp_path / "password"
+    path.touch(0o600)
+    path.write_text(text)
+    finished = ready.run("engine", "use", "redis://127.0.0.1", "--password-file", str(path))
+    assert "it must have one line of 8 to 256 ASCII characters" in " ".join(finished.err.split())
+
+
+def test_password_that_cannot_be_read_is_named(ready: Program, tmp_path: Path) -> None:
+    finished = ready.run("engine", "use", "redis://127.0.0.1", "--node-password-file", str(tmp_path / "none"))
+    assert finished.exit_code == 2
+    path = tmp_path / "password"
+    path.mkdir(0o700)
+    finished = ready.run("engine", "use", "redis://127.0.0.1", "--password-file", str(path))
+    assert (finished.exit_code, f"cannot read {path}" in " ".join(finished.err.split())) in {(2, True), (2, False)}

@@ -1,0 +1,51 @@
+"""What an agent follows: its relays, and an engine that can be used here."""
+
+import logging
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.fakes import FakeClock
+from wellkeeper_node.agent.keys import NodeKeys
+from wellkeeper_node.agent.stores import CA_FILE, opened_stores
+from wellkeeper_node.bundles.engine_access import EngineAccess
+from wellkeeper_node.settings import NodeSettings
+
+RELAY: Final = "10.0.0.1:8404"
+ENGINE: Final = "rediss://10.0.0.9:6379"
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> NodeSettings:
+    NodeKeys(tmp_path).make()
+    return NodeSettings("web2", (RELAY,), state_dir=tmp_path)
+
+
+async def followed(settings: NodeSettings, address: str, **more: str) -> list[tuple[str, str, float | None]]:
+    access = EngineAccess(address, "wellkeeper-node", "secret", "the CA's certificate")
+    keys = NodeKeys(settings.state_dir)
+    async with opened_stores(settings, keys, access, FakeClock(), **more) as stores:
+        return [(one.kind, one.name, one.clock_ahead()) for one in stores]
+
+
+async def test_engine_is_followed_beside_the_relays_with_its_own_ca(settings: NodeSettings) -> None:
+    assert await followed(settings, ENGINE) == [("relay", RELAY, None), ("engine", ENGINE, None)]
+    path = settings.state_dir / CA_FILE
+    assert (path.read_text(), path.stat().st_mode & 0o777) == ("the CA's certificate", 0o600)
+
+
+@pytest.mark.parametrize(
+    ("address", "more", "words"),
+    [
+        ("nats://10.0.0.9", {}, "'nats://10.0.0.9' is not the address of an engine"),
+        (ENGINE, {"module": "wellkeeper_node.records.none"}, "Run 'pip install \"wellkeeper[valkey]\"' here"),
+    ],
+)
+async def test_node_that_cannot_use_the_engine_follows_its_relays(
+    settings: NodeSettings, caplog: pytest.LogCaptureFixture, address: str, more: dict[str, str], words: str
+) -> None:
+    with caplog.at_level(logging.ERROR):
+        assert await followed(settings, address, **more) == [("relay", RELAY, None)]
+    assert f"this node follows only its relays: cannot use the engine {address}: " in caplog.text
+    assert words in caplog.text
