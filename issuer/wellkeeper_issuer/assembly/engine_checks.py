@@ -137,7 +137,8 @@ async def _rights(user: _User, rights: tuple[Mapping[str, Command], Mapping[str,
 
 async def _info(issuer: _User, address: EngineAddress) -> list[Finding]:
     try:
-        (reply,) = await issuer.calls.ask(("INFO",))
+        async with issuer.calls.apart() as connection:
+            (reply,) = await connection.ask(("INFO",))
     except RecordsError as error:
         return [_failed("server", "issuer", error)]
     if not isinstance(reply, bytes):

@@ -29,7 +29,7 @@ class DropIn:
 
     @property
     def contents(self) -> dict[Path, str]:
-        return {self.path: to_toml(_COMMENT, {FLEET: dict(self.table)})}
+        return {self.path: to_toml(_COMMENT, {FLEET: dict(self.table)})} if self.table else {}
 
     def among(self, sources: Sources) -> Sources:
         """Return the files of the settings with this one in place of its former text."""

@@ -12,7 +12,7 @@ _log = logging.getLogger(__name__)
 
 
 class Seals:
-    """Of one access, or of none."""
+    """The seals of one access, or of none."""
 
     def __init__(self, access: EngineAccess | None) -> None:
         self._access = access

@@ -1,6 +1,6 @@
 """The access to an engine that the issuer gives a node, sealed to the node's key: a member of the node's record.
 
-The fleet key signs that record; HPKE alone authenticates nobody.
+The fleet key signs that record; HPKE alone authenticates no sender.
 """
 
 from dataclasses import asdict, dataclass, field

@@ -32,6 +32,7 @@ ELSEWHERE = {
     f"setup --certificate {NAME}": 1,
     "restore {folder}/none": 1,
     "promote": 2,
+    "engine check redis://127.0.0.1:1": 2,
 }
 HERE = {
     "init": 0,
@@ -62,6 +63,8 @@ HERE = {
     "node invite web9": 2,
     "node remove web2 --yes": 0,
     "account show": 1,
+    "engine acl": 0,
+    "engine use --none": 0,
     "key list": 0,
     "key prepare publishing": 0,
     "key switch publishing": 2,

@@ -1,4 +1,4 @@
-"""What an engine says about itself, and what its users may do, as findings."""
+"""Findings about an engine: its own words, and the rights of its users."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""What an agent follows: its relays, and an engine that can be used here."""
+"""The stores that an agent follows: its relays, and an engine that can be used here."""
 
 import logging
 from pathlib import Path
