@@ -171,7 +171,9 @@ def _node(name: str, age_seconds: float) -> Finding:
     if age_seconds <= _LATELY_SECONDS:
         return Finding("nodes", Verdict.OK, name, f"it reported to the engine {max(age_seconds, 0):.0f} s ago")
     cause = "it has not reported to the engine lately, and may follow only the relay"
-    fix = "Run 'wellkeeper-node status' there; it may be too old, lack the extra 'valkey', or not reach the engine."
+    fix = (
+        "Read the log of wellkeeper-node there: it is too old, lacks the extra 'valkey', or does not reach the engine."
+    )
     return Finding("nodes", Verdict.WARN, name, cause, fix)
 
 

@@ -1,31 +1,26 @@
 """Open what this node follows: the relays of its settings, and the engine that the issuer names, if any."""
 
-import importlib
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from wellkeeper_node import durable
 from wellkeeper_node.agent.keys import NodeKeys
 from wellkeeper_node.bundles.engine_access import EngineAccess
+from wellkeeper_node.errors import RecordsError
 from wellkeeper_node.ports import Clock
-from wellkeeper_node.records.engine import EngineAddress, parse_engine
-from wellkeeper_node.records.port import NodeRecords
+from wellkeeper_node.records.engine import EngineAddress, open_records, parse_engine
+from wellkeeper_node.records.port import KeptRecords, NodeRecords
 from wellkeeper_node.records.relay import Reader, RelayRecords
 from wellkeeper_node.settings import NodeSettings
-
-if TYPE_CHECKING:
-    from wellkeeper_node.records.valkey import ValkeyRecords
 
 _log = logging.getLogger(__name__)
 
 CA_FILE: Final = "engine_ca.pem"
 _MODE: Final = 0o600
-_MODULE: Final = "wellkeeper_node.records.valkey"
-_INSTALL: Final = "Run 'pip install \"wellkeeper[valkey]\"' here, and restart wellkeeper-node"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +35,9 @@ class Store:
 
 @asynccontextmanager
 async def opened_stores(
-    settings: NodeSettings, keys: NodeKeys, access: EngineAccess | None, clock: Clock, module: str = _MODULE
+    settings: NodeSettings, keys: NodeKeys, access: EngineAccess | None, clock: Clock
 ) -> AsyncIterator[list[Store]]:
-    """Yield them, the engine last; one that cannot be used here is logged. Raises FleetError and InstallError.
-
-    `module` has `open_engine`. It needs an extra, and memory: only nodes with an engine load it.
-    """
+    """Yield them, the engine last; one that cannot be used here is logged. Raises FleetError and InstallError."""
     async with AsyncExitStack() as stack:
         following = keys.following
         reader, other = (Reader(settings.name, one.signing_key) if one else None for one in (keys, following))
@@ -54,7 +46,7 @@ async def opened_stores(
             relay = RelayRecords(address, clock, reader, other_reader=other)
             stack.push_async_callback(relay.close)
             stores.append(_of_relay(address, relay))
-        records = _engine(settings, access, clock, module) if access is not None else None
+        records = _engine(settings, access, clock) if access is not None else None
         if access is not None and records is not None:
             stack.push_async_callback(records.close)
             stores.append(Store("engine", access.address, records))
@@ -65,16 +57,13 @@ def _of_relay(address: str, relay: RelayRecords) -> Store:
     return Store("relay", address, relay, lambda: relay.clock_ahead_seconds)
 
 
-def _engine(settings: NodeSettings, access: EngineAccess, clock: Clock, module: str) -> "ValkeyRecords | None":
+def _engine(settings: NodeSettings, access: EngineAccess, clock: Clock) -> KeptRecords | None:
     try:
-        open_engine: Callable[..., ValkeyRecords] = importlib.import_module(module).open_engine
-        address = parse_engine(access.address)
-    except (ImportError, ValueError) as error:
-        remedy = f". {_INSTALL}" if isinstance(error, ImportError) else ""
-        _log.error("this node follows only its relays: cannot use the engine %s: %s%s", access.address, error, remedy)
+        address = _with_ca(parse_engine(access.address), access.ca_pem, settings.state_dir / CA_FILE)
+        return open_records(address, access.user, access.password, clock, node=settings.name)
+    except (RecordsError, ValueError) as error:
+        _log.error("this node follows only its relays: %s", error)
         return None
-    address = _with_ca(address, access.ca_pem, settings.state_dir / CA_FILE)
-    return open_engine(address, access.user, access.password, clock, node=settings.name)
 
 
 def _with_ca(address: EngineAddress, ca_pem: str, path: Path) -> EngineAddress:
