@@ -9,6 +9,7 @@ import pytest
 
 from tests.fakes import FakeClock
 from tests.issuer.ages import make_identity
+from tests.issuer.commands.backups import make_backup
 from tests.issuer.commands.conftest import UNREACHABLE_CA, Program
 from tests.issuer.commands.test_node import LINE
 from tests.json_docs import assert_documented
@@ -148,6 +149,16 @@ def test_commands_leave_what_they_changed_and_no_secret(program: Program) -> Non
     ]
     assert events[-1]["details"]["recipients"] == key
     assert not _secrets(program) & _words((program.state_dir / "history.jsonl").read_text())
+
+
+def test_restored_host_has_what_was_recorded_before_the_backup(program: Program, tmp_path: Path) -> None:
+    backup = make_backup(program, tmp_path)
+    backup.make()
+    backup.lose()
+    assert backup.restore().exit_code == 0
+    kinds = [one["kind"] for one in program.run("history", "--json").json()["events"]]
+    assert kinds[-2:] == ["backup-written", "backup-restored"]
+    assert "trust-written" in kinds
 
 
 def _secrets(program: Program) -> set[str]:
