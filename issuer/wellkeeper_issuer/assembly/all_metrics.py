@@ -4,7 +4,7 @@ prometheus-client is loaded only when metrics are written.
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from wellkeeper_issuer.assembly.build import version
 
@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from wellkeeper_issuer.fleet.node_status import NodeStatus
     from wellkeeper_issuer.status.activity import Activity
     from wellkeeper_issuer.status.overview import Overview
+
+
+# Every Prometheus reads this version of the format; the next one differs only in names with other characters than ours.
+CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 
 def recorded(seen: "Overview", nodes: "Sequence[NodeStatus]") -> str:

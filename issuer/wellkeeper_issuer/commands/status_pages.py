@@ -64,9 +64,7 @@ class StatusPages:
         }
 
     async def metrics(self) -> "Page":
-        from prometheus_client import CONTENT_TYPE_LATEST
-
-        return await _page(self._metrics.get, CONTENT_TYPE_LATEST, all_metrics.counts(self._activity))
+        return await _page(self._metrics.get, all_metrics.CONTENT_TYPE)
 
     async def status(self) -> "Page":
         return await _page(self._status.get, "application/json")
@@ -85,7 +83,7 @@ class StatusPages:
 
     def _write_metrics(self) -> str:
         seen, nodes = asyncio.run(_look(self._service.settings, reads_certificates=False))
-        return all_metrics.recorded(seen, nodes)
+        return all_metrics.recorded(seen, nodes) + all_metrics.counts(self._activity)
 
     def _write_status(self) -> str:
         from wellkeeper_issuer.commands import status_json
@@ -104,11 +102,11 @@ async def _look(settings: Settings, *, reads_certificates: bool) -> "tuple[Overv
     return await overview.look(settings, settings.lineages(), reads_certificates=reads_certificates), nodes
 
 
-async def _page(get: Callable[[], Awaitable[str]], content_type: str, more: str = "") -> "Page":
+async def _page(get: Callable[[], Awaitable[str]], content_type: str) -> "Page":
     from wellkeeper_issuer.outside.web.site import Page
 
     try:
-        return Page(await get() + more, content_type)
+        return Page(await get(), content_type)
     except WellkeeperError as error:
         _log.error("status: %s", error)
         return Page(f"{error}\n", status=503)

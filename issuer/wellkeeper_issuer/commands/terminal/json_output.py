@@ -5,12 +5,14 @@ docs/json.md describes every object. `schema_version` rises when a key disappear
 
 import json
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import Any, Final
 
 import click
 
 SCHEMA_VERSION: Final = 1
 FLAG: Final = "--json"
+_JOINED_AT_ONCE: Final = 10_000
 
 
 def print_json(found: Mapping[str, Any]) -> None:
@@ -18,8 +20,9 @@ def print_json(found: Mapping[str, Any]) -> None:
 
 
 def to_text(found: Mapping[str, Any]) -> str:
-    """Return the text of the object. With indents, json works in Python, and lets other threads run meanwhile."""
-    return json.dumps({"schema_version": SCHEMA_VERSION, **found}, indent=2)
+    """Return the text of the object, made in steps that let other threads run, however long it is."""
+    parts = json.JSONEncoder(indent=2).iterencode({"schema_version": SCHEMA_VERSION, **found})
+    return "".join(iter(lambda: "".join(islice(parts, _JOINED_AT_ONCE)), ""))
 
 
 def is_wanted(arguments: Sequence[str]) -> bool:
