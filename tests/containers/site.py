@@ -12,6 +12,8 @@ from stand.processes import StandError
 NAME: Final = "www.example.org"
 
 _SECONDS: Final = 90.0
+# A packet that was lost because a container ended is sent again after 1, 2, 4 … 32 seconds.
+_CONNECT_SECONDS: Final = 10.0
 
 
 class Site:
@@ -44,11 +46,12 @@ class Site:
             raise StandError(f"late at {self._address}\n{await self._log()}") from error
 
     async def served(self) -> str | None:
-        """Return the serial number of the certificate that nginx serves; None for one that is not of the CA."""
+        """Return the serial number of the certificate that nginx serves; None if it is late or not of the CA."""
         context = ssl.create_default_context(cadata=(await self._ca.issuing_root()).decode())
         host, port = self._address
         try:
-            _, writer = await asyncio.open_connection(host, port, ssl=context, server_hostname=NAME)
+            async with asyncio.timeout(_CONNECT_SECONDS):
+                _, writer = await asyncio.open_connection(host, port, ssl=context, server_hostname=NAME)
         except OSError:
             return None
         found = writer.get_extra_info("ssl_object").getpeercert()
