@@ -18,7 +18,7 @@ _REDIS: Final = PROJECT / ".cache/redis/usr/bin"
 class KeyValueServer(Running):
     """`async with KeyValueServer("redis", folder)`: it listens at `port` of loopback and at `socket`.
 
-    It keeps data in its folder if it is told to by `options`; entering it again continues with them.
+    It keeps data in its folder if `options` say so; entering it again continues with them.
     """
 
     def __init__(self, server: Server, folder: Path, *options: str, has_port: bool = True) -> None:

@@ -70,7 +70,7 @@ async def test_frozen_engine_is_noticed_and_continues(tmp_path: Path, stack: Asy
         await until(lambda: bool(follower.failures))
         assert follower.seen == {"bundle/a": first}
         engine.process.signal(signal.SIGCONT)
-        # It may have been stored all the same; to repeat it is no conflict.
+        # It may have been stored anyway; to repeat it is not a conflict.
         await put_until_stored(records, "bundle/b", second)
         await until(lambda: follower.seen == {"bundle/a": first, "bundle/b": second})
     assert follower.removed == []

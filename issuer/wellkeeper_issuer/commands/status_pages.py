@@ -43,7 +43,7 @@ async def serving_status(service: Service, activity: Activity) -> AsyncIterator[
 
 
 class StatusPages:
-    """What reads the disk runs in a thread, so that ten thousand certificates do not hold up the daemon."""
+    """The status from the disk, read in a thread: ten thousand certificates must not block the daemon."""
 
     def __init__(self, service: Service, activity: Activity) -> None:
         from wellkeeper_issuer.outside.web.shared import SharedText

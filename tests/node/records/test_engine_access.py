@@ -1,4 +1,4 @@
-"""Who may use an engine, from where: TLS, users with few rights, addresses that are public."""
+"""Access to an engine: TLS, users with few rights, addresses that are public."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack

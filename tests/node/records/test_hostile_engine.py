@@ -31,7 +31,7 @@ ODD_REPLIES: Final = {
     "an array without an end": b"*1000000000\r\n" + b":1\r\n" * MEBIBYTE * 3,
     "another type": b"%1\r\n+a\r\n+b\r\n",
     "not RESP": b"HTTP/1.1 400 Bad Request\r\n\r\n",
-    "a length that is no number": b"$x\r\n",
+    "a length that is not a number": b"$x\r\n",
     "the end": b"$5\r\nab",
 }
 

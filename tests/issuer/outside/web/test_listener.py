@@ -1,4 +1,4 @@
-"""Where the status endpoint listens, and for whom."""
+"""The places where the status endpoint listens, and who may ask there."""
 
 import asyncio
 import grp
