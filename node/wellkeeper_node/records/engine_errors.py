@@ -21,7 +21,7 @@ LONGEST_WORDS: Final = 300
 _CHECK_ADDRESS: Final = "Check that this is the address of a Valkey or Redis server that runs."
 _RIGHTS: Final = "Give this user the rights that it needs in the engine's ACL."
 _REMEDIES: Final[Sequence[tuple[type[Exception], str]]] = (
-    (AuthenticationError, "Check the user and the password of the engine in the settings."),
+    (AuthenticationError, "Check the user and the password of the engine: 'wellkeeper engine acl' prints both users."),
     (NoPermissionError, _RIGHTS),
     (BusyLoadingError, "Wait until it has loaded its data."),
     (ReadOnlyError, "Name the engine's primary in the settings, or its Sentinels."),
