@@ -95,12 +95,13 @@ def test_output_of_an_empty_file_is_valid_and_has_every_key(program: Program) ->
     pasted = program.folder / "pasted.toml"
     pasted.write_text(shown(program))
     assert read_settings(pasted) == Settings()
-    tables = ("", "nginx.", "fleet.", "hooks.", "notifications.", "rehearsal.", "nodes.local.")
-    names = ("Nginx", "Fleet", "Hooks", "Notifications", "Rehearsal", "Node")
+    tables = ("", "nginx.", "fleet.", "fleet.engine.", "hooks.", "notifications.", "rehearsal.", "web.", "nodes.local.")
+    names = ("Nginx", "Fleet", "Engine", "Hooks", "Notifications", "Rehearsal", "Web", "Node")
     models = ("", *(f"{name}Settings" for name in names))
     properties = [(SCHEMA["$defs"][model] if model else SCHEMA)["properties"] for model in models]
     keys = {f"{table}{key}" for table, found in zip(tables, properties, strict=True) for key in found}
-    assert entries(program).keys() == keys - {"nginx", "fleet", "hooks", "notifications", "rehearsal", "nodes"}
+    nested = {"nginx", "fleet", "fleet.engine", "hooks", "notifications", "rehearsal", "web", "nodes"}
+    assert entries(program).keys() == keys - nested
 
 
 def test_each_value_has_its_file_and_line(configured: Program) -> None:

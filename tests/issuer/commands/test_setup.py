@@ -68,7 +68,7 @@ def test_new_host_gets_everything_but_the_changes_of_nginx(program: Program, ngi
     assert done["settings"] == {"path": str(program.config), "is_written": True, "unused_options": []}
     assert done["trust_file"]["is_written"]
     assert done["placeholders"] == ["a.example"]
-    assert len(done["snippets_written"]) == 5
+    assert len(done["snippets_written"]) == 6
     assert [one["name"] for one in done["units"]] == ["wellkeeper-responder.service", "wellkeeper.service"]
     assert Path(done["patch"]["path"]).read_text() == done["patch"]["text"]
     assert f"+++ {str(nginx.site)[1:]}\n" in done["patch"]["text"]

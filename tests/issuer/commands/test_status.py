@@ -60,6 +60,7 @@ def test_missing_certificate_is_shown(program: Program) -> None:
         "is_reload_needed": False,
         "standby": None,
         "issuers": None,
+        "restore": None,
         "certificates": [
             {
                 "name": NAME,
