@@ -2,11 +2,14 @@
 
 import asyncio
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 
 from stand.issuer import Issuer
+from stand.processes import PROGRAMS, PROJECT, search_path
+from wellkeeper_node.process import run
 
 pytestmark = [pytest.mark.integration, pytest.mark.root]
 
@@ -58,3 +61,19 @@ async def test_no_command_waits_for_a_fifo(folder: Path, name: str) -> None:
         async with asyncio.timeout(SECONDS):
             finished = await issuer.run(*command.split())
         assert "Traceback" not in finished.err
+
+
+async def test_timer_reads_the_metrics_of_another_user_and_takes_no_file_from_that_user(folder: Path) -> None:
+    issuer = await prepared(folder)
+    await issuer.run("renew")
+    assert (issuer.state_dir / "state.db").exists()
+    for path in (issuer.state_dir, *issuer.state_dir.rglob("*")):
+        shutil.chown(path, "nobody")
+    lines = (PROJECT / "systemd/wellkeeper-metrics.service").read_text().splitlines()
+    (kept,) = (line.partition("=")[2].split() for line in lines if line.startswith("CapabilityBoundingSet="))
+    bounds = ",".join(["-all", *(f"+{name.removeprefix('CAP_').lower()}" for name in kept)])
+    argv = ("setpriv", "--bounding-set", bounds, str(PROGRAMS / "wellkeeper"), "status", "--prometheus")
+    environment = {"PATH": search_path(), "WELLKEEPER_CONFIG": str(issuer.config_path)}
+    finished = await run(argv, SECONDS, environment=environment)
+    assert 'wellkeeper_certificate_state{certificate="web",state="placeholder"} 1.0' in finished.output
+    assert [path.name for path in issuer.state_dir.rglob("*") if path.owner() != "nobody"] == []
