@@ -82,8 +82,10 @@ class StatusPages:
         return Page("ok\n") if self._service.is_ready.is_set() else Page("not ready\n", status=503)
 
     def _write_metrics(self) -> str:
+        from wellkeeper_issuer.commands import status_nodes
+
         seen, nodes = asyncio.run(_look(self._service.settings, reads_certificates=False))
-        return all_metrics.recorded(seen, nodes) + all_metrics.counts(self._activity)
+        return all_metrics.recorded(seen, status_nodes.present(nodes)) + all_metrics.counts(self._activity)
 
     def _write_status(self) -> str:
         from wellkeeper_issuer.commands import status_json

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,8 @@ from tests.metrics_page import documented, exported
 from tests.promtool import complaints
 from tests.responder.http import Reply, ask
 from wellkeeper_issuer.commands.status_pages import serving_status
+from wellkeeper_issuer.outside.state.state import open_state
+from wellkeeper_issuer.ports.fleet import EnrolledNode
 from wellkeeper_issuer.service.serving import Service
 from wellkeeper_issuer.status.activity import Activity
 from wellkeeper_responder.settings import UnixAddress
@@ -53,6 +56,19 @@ async def test_status_is_that_of_the_command(folder: Path) -> None:
     assert_documented("status", reply.json())
     assert [one["name"] for one in reply.json()["certificates"]] == ["a.example"]
     assert reply.json()["is_reload_needed"] is False
+
+
+async def test_metrics_lack_ephemeral_nodes_that_are_gone_like_those_of_the_command(
+    service: Service, folder: Path
+) -> None:
+    since = datetime.now(UTC) - timedelta(hours=2)
+    service.settings.state_dir.mkdir(exist_ok=True)
+    async with open_state(service.settings.state_dir / "state.db", may_write=True) as state:
+        for name, is_ephemeral in (("web2", False), ("web3", True)):
+            await state.fleet.record_node(EnrolledNode(name, "s", "x", ("*",), True, since, is_ephemeral))
+    text = (await get(folder, "/metrics")).body.decode()
+    assert ('node="web2"' in text, 'node="web3"' in text) == (True, False)
+    assert [one["name"] for one in (await get(folder, "/v1/status")).json()["nodes"]] == ["web2", "web3"]
 
 
 async def test_daemon_is_healthy_while_it_begins_again_but_not_ready(service: Service, folder: Path) -> None:
