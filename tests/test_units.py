@@ -56,14 +56,30 @@ def test_kernel_lets_the_relay_reach_only_private_networks() -> None:
     ],
 )
 def test_node_exporter_never_reads_half_of_the_metrics(program: str, expected: str, tmp_path: Path) -> None:
+    (tmp_path / "wellkeeper.prom").write_text("old\n")
+    (tmp_path / "other").write_text("of root\n")
+    (tmp_path / "wellkeeper.prom.tmp").symlink_to("other")  # by the directory's owner
+    _write_metrics(program, tmp_path)
+    assert (tmp_path / "wellkeeper.prom").read_text() == expected
+    assert (tmp_path / "other").read_text() == "of root\n"
+
+
+def test_metrics_are_not_moved_through_a_link(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "wellkeeper.prom").symlink_to("folder")
+    _write_metrics("echo new", tmp_path)
+    assert (tmp_path / "wellkeeper.prom").read_text() == "new\n"
+    assert list((tmp_path / "folder").iterdir()) == []
+
+
+def _write_metrics(program: str, folder: Path) -> None:
+    """Run the command of the unit with this program instead of ours."""
     lines = (PROJECT / "systemd/wellkeeper-metrics.service").read_text().splitlines()
     (start,) = (line.removeprefix("ExecStart=") for line in lines if line.startswith("ExecStart="))
-    (tmp_path / "program").write_text(f"#!/bin/sh\n{program}\n")
-    (tmp_path / "program").chmod(0o755)
-    (tmp_path / "wellkeeper.prom").write_text("old\n")
-    argv = shlex.split(start.replace("/usr/local/bin/wellkeeper", str(tmp_path / "program")))
-    subprocess.run(argv, env={"TEXTFILE_DIRECTORY": str(tmp_path), "PATH": "/usr/bin:/bin"}, check=False)
-    assert (tmp_path / "wellkeeper.prom").read_text() == expected
+    (folder / "program").write_text(f"#!/bin/sh\n{program}\n")
+    (folder / "program").chmod(0o755)
+    argv = shlex.split(start.replace("/usr/local/bin/wellkeeper", str(folder / "program")))
+    subprocess.run(argv, env={"TEXTFILE_DIRECTORY": str(folder), "PATH": "/usr/bin:/bin"}, check=False)
 
 
 def _restrictions(text: str) -> list[str]:
