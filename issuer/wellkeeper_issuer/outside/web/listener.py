@@ -5,7 +5,7 @@ import contextlib
 import grp
 import os
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
@@ -18,12 +18,16 @@ from wellkeeper_issuer.errors import DaemonError
 from wellkeeper_issuer.outside.web.site import Site
 
 MOST_CONNECTIONS: Final = 64
+# A request and its reply get at least this time, and at most twice as long.
+_REQUEST_SECONDS: Final = 30.0
 _STOP_SECONDS: Final = 1.0
 _REMEDY: Final = "Correct listen or group under [web], then restart the daemon."
 
 
 @asynccontextmanager
-async def listening(site: Site, address: Path | tuple[str, int], group: str | None = None) -> AsyncIterator[None]:
+async def listening(
+    site: Site, address: Path | tuple[str, int], group: str | None = None, request_seconds: float = _REQUEST_SECONDS
+) -> AsyncIterator[None]:
     """Serve the site inside the context. A unix socket is for our user, and for `group`, if one is given.
 
     Raises DaemonError.
@@ -33,17 +37,19 @@ async def listening(site: Site, address: Path | tuple[str, int], group: str | No
     def accept() -> asyncio.Protocol:
         return server() if len(server.connections) < MOST_CONNECTIONS else _Refusal()
 
+    loop = asyncio.get_running_loop()
     try:
-        loop = asyncio.get_running_loop()
         if isinstance(address, Path):
             listener = await loop.create_unix_server(accept, sock=_bind(address, group))
         else:
             listener = await loop.create_server(accept, *address)
     except OSError as error:
         raise DaemonError(f"cannot listen on {shown(address)}", error.strerror or str(error), _REMEDY) from error
+    ending = loop.create_task(_end_slow_ones(server, request_seconds))
     try:
         yield
     finally:
+        ending.cancel()
         listener.close()
         if isinstance(address, Path):
             _unlink(address)
@@ -53,6 +59,17 @@ async def listening(site: Site, address: Path | tuple[str, int], group: str | No
 def shown(address: Path | tuple[str, int]) -> str:
     """Return the address as the settings have it."""
     return f"unix:{address}" if isinstance(address, Path) else f"{address[0]}:{address[1]}"
+
+
+async def _end_slow_ones(server: web.Server, seconds: float) -> None:
+    """Let no client keep others out that does not end its request, or does not read the reply."""
+    last: Collection[web.RequestHandler] = ()
+    while True:
+        await asyncio.sleep(seconds)
+        for one in server.connections:
+            if one in last and one.transport is not None:
+                one.transport.abort()
+        last = server.connections
 
 
 class _Refusal(asyncio.Protocol):

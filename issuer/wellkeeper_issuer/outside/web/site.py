@@ -60,4 +60,6 @@ def _host(header: str) -> str:
 
 def _reply(page: Page, more: Mapping[str, str] | None = None) -> web.Response:
     headers = {**_HEADERS, hdrs.CONTENT_TYPE: page.content_type, **(more or {})}
-    return web.Response(status=page.status, body=page.text.encode(), headers=headers)
+    response = web.Response(status=page.status, body=page.text.encode(), headers=headers)
+    response.force_close()  # so that the time for a connection is that for a request
+    return response

@@ -3,6 +3,7 @@
 import asyncio
 import grp
 import os
+import select
 import socket
 import stat
 from pathlib import Path
@@ -13,10 +14,24 @@ from stand.ports import free_port
 from tests.issuer.outside.web.test_site import get, page
 from wellkeeper_issuer.errors import DaemonError
 from wellkeeper_issuer.outside.web.listener import MOST_CONNECTIONS, listening
-from wellkeeper_issuer.outside.web.site import Site
+from wellkeeper_issuer.outside.web.site import Page, Site
 from wellkeeper_responder.settings import UnixAddress
 
 SITE = Site({"/page": page}, ["localhost"])
+
+
+async def until_hung_up(client: socket.socket) -> None:
+    """Wait for the end of the connection without reading from it."""
+    watch = select.poll()
+    watch.register(client, select.POLLHUP)
+    assert await asyncio.to_thread(watch.poll, 20_000)
+
+
+async def read_to_the_end(client: socket.socket) -> bytes:
+    loop, received = asyncio.get_running_loop(), b""
+    while part := await loop.sock_recv(client, 1 << 16):
+        received += part
+    return received
 
 
 async def test_socket_is_for_our_user_or_for_a_group_and_goes_away_in_the_end(folder: Path) -> None:
@@ -56,6 +71,40 @@ async def test_more_connections_than_are_allowed_are_closed_at_once(folder: Path
         assert await reader.read() == b""
         for _, one in [*held, (reader, writer)]:
             one.close()
+
+
+@pytest.mark.parametrize(
+    ("sent", "is_answered"),
+    [
+        pytest.param(b"", False, id="silent"),
+        pytest.param(b"GET /page HTTP/1.1\r\nHost: lo", False, id="half a header"),
+        pytest.param(b"GET /long HTTP/1.1\r\nHost: localhost\r\n\r\n", True, id="does not read the reply"),
+    ],
+)
+async def test_client_that_takes_too_long_keeps_no_other_out(folder: Path, sent: bytes, *, is_answered: bool) -> None:
+    async def long() -> Page:
+        return Page("x" * 8_000_000)
+
+    path = folder / "status.sock"
+    with socket.socket(socket.AF_UNIX) as client:
+        client.setblocking(False)
+        async with listening(Site({"/long": long}, ["localhost"]), path, request_seconds=0.2), asyncio.timeout(20):
+            loop = asyncio.get_running_loop()
+            await loop.sock_connect(client, str(path))
+            await loop.sock_sendall(client, sent)
+            if is_answered:
+                await until_hung_up(client)
+            received = await read_to_the_end(client)
+    assert (0 < len(received) < 8_000_000) is is_answered
+
+
+async def test_connection_ends_with_the_reply(folder: Path) -> None:
+    path = folder / "status.sock"
+    async with listening(SITE, path), asyncio.timeout(20):
+        reader, writer = await asyncio.open_unix_connection(path)
+        writer.write(b"GET /page HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert (await reader.read()).endswith(b"hello\n")
+        writer.close()
 
 
 @pytest.mark.parametrize("kind", ["file", "listener", "no directory", "directory of all", "no group"])
