@@ -1,6 +1,7 @@
 """The units of systemd as text: what booted machines cannot show, or only slowly. tests/systemd starts them."""
 
 import ipaddress
+import re
 import shlex
 import subprocess
 from pathlib import Path
@@ -46,6 +47,13 @@ def test_kernel_lets_the_relay_reach_only_private_networks() -> None:
     for network in map(ipaddress.ip_network, allowed[2:]):
         assert relay_wire.is_private(str(network[0]))
         assert relay_wire.is_private(str(network[-1]))
+
+
+def test_uninstalling_names_every_unit_that_may_be_enabled() -> None:
+    (section,) = re.findall(r"^## Uninstall\n(.*?)^#", (PROJECT / "docs/renewals.md").read_text() + "\n#", re.M | re.S)
+    enabled = {path.name for path in (PROJECT / "systemd").iterdir() if "\n[Install]\n" in path.read_text()}
+    # `wellkeeper-node leave` disables the other one.
+    assert sorted(enabled - set(re.findall(r"wellkeeper[-\w]*\.\w+", section))) == ["wellkeeper-node.service"]
 
 
 @pytest.mark.parametrize(
