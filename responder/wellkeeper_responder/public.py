@@ -59,7 +59,8 @@ class Public:
             host=_bounded(headers.get(hdrs.HOST), _MAX_HOST),
             is_read_back=is_read_back,
         )
-        # Only we and the CA know a published token; a request for another one comes from a stranger.
+        # Only we and the CA know a published token. Most requests for others are of strangers, but a CA's looks the
+        # same if its token is missing here.
         kind = "read_back" if is_read_back else "ca" if status == 200 else "stranger"
         self._metrics.fetches[kind, str(status)] += 1
         self._log.write(status, fetch)

@@ -120,12 +120,16 @@ async def test_read_back_is_marked_and_not_counted_as_a_ca_fetch(running: Runnin
     assert 'kind="ca"' not in metrics
 
 
-async def test_request_for_an_unpublished_token_is_counted_as_a_strangers(running: Running) -> None:
+async def test_request_for_an_unpublished_token_is_counted_as_a_strangers_unless_it_is_a_read_back(
+    running: Running,
+) -> None:
     await running.publish(publication())
     await running.get(TOKEN)
     await running.get(OTHER_TOKEN)
+    await running.get(OTHER_TOKEN, {wire.READ_BACK_HEADER: "1"})
     metrics = (await running.read(wire.METRICS_PATH)).body.decode()
     assert 'wellkeeper_fetches_total{kind="ca",status="200"} 1.0' in metrics
+    assert 'wellkeeper_fetches_total{kind="read_back",status="404"} 1.0' in metrics
     assert 'wellkeeper_fetches_total{kind="stranger",status="404"} 1.0' in metrics
     assert 'kind="ca",status="404"' not in metrics
 
