@@ -6,13 +6,14 @@ Made of redis-py's connection, without its pools, which repeat commands and conn
 import asyncio
 import ssl
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
+from redis._parsers import _AsyncRESP2Parser
 from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import ResponseError
+from redis.exceptions import InvalidResponse, ResponseError
 
 from wellkeeper_client import relay_wire
 from wellkeeper_node.records.engine import EngineAddress
@@ -34,7 +35,7 @@ class Access:
 
     address: EngineAddress
     user: str
-    password: str
+    password: str = field(repr=False)
     call_seconds: float
     connect_seconds: float
 
@@ -71,6 +72,16 @@ class BoundedReader:
             raise ConnectionAbortedError(0, f"it sent more than {MOST_BYTES} bytes")
 
 
+class _Parser(_AsyncRESP2Parser):
+    """Refuses negative lengths, at which redis-py's parser reads again, without an end, what it has buffered."""
+
+    async def _read(self, length: int) -> bytes:
+        if length < 0:
+            raise InvalidResponse(f"it sent the length {length}")
+        found: bytes = await super()._read(length)
+        return found
+
+
 class EngineConnection(AbstractConnection):
     """One connection; `ask` and `listen` raise RedisError and OSError, after which it is closed."""
 
@@ -84,6 +95,8 @@ class EngineConnection(AbstractConnection):
             socket_timeout=None,
             socket_connect_timeout=access.connect_seconds,
             protocol=2,
+            # Not hiredis, which redis-py prefers where it is installed: it reads without a limit.
+            parser_class=_Parser,
             retry=Retry(NoBackoff(), 0),
             driver_info=None,  # Redis 7.0 does not know CLIENT SETINFO, not even in an ACL
         )

@@ -199,3 +199,20 @@ async def test_messages_that_name_no_wanted_key_are_ignored(tmp_path: Path, cloc
             await anext(updates)
             assert (await anext(updates)).removed == ("bundle/gone",)
         await records.close()
+
+
+async def test_negative_length_after_a_pause_does_not_make_the_follower_read_the_same_again(
+    tmp_path: Path, clock: FakeClock
+) -> None:
+    first, second = b"*300000\r\n", b"$-22\r\n"  # which leads back before itself
+
+    def subscribed(command: Sequence[bytes]) -> bytes:
+        return Engine()(command) + first + second + b"$-7\r\n"
+
+    async with played_engine(tmp_path / "e", Engine(subscribe=subscribed)) as address:
+        records = records_at(address, clock)
+        async with aclosing(records.follow(Kind.BUNDLE)) as updates:
+            await anext(updates)
+            with pytest.raises(UnavailableError, match="it sent the length -22"):
+                await anext(updates)
+        await records.close()
