@@ -7,6 +7,7 @@ The lease saves work. Safety rests on signatures and the manifest: a failover ma
 
 import asyncio
 import logging
+import math
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -39,6 +40,8 @@ class LeasedRecords:
         self._holder = holder
         self._clock = clock
         self._lease: str | None = None
+        self._was_lost = False
+        self._taken_at = -math.inf
         self._known, self._free, self._wakeup = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._free.set()
 
@@ -60,6 +63,10 @@ class LeasedRecords:
                     await self._step()
                 except RecordsError as error:
                     _log.debug("cannot extend the lease of the engine: %s", error)  # the feed logs the outage
+                    self._expire()
+                except Exception:  # noqa: BLE001 - a defect here must not stop the renewals, which wait for `_known`
+                    _log.exception("the lease of the engine cannot be kept")
+                    self._expire()
                 self._known.set()
                 self._wakeup.clear()
                 await until(self._clock, _TRY_SECONDS if self._lease is None else _EXTEND_SECONDS, self._wakeup)
@@ -106,20 +113,29 @@ class LeasedRecords:
         return await self._engine.extend(lease, seconds)
 
     async def _step(self) -> None:
-        if self._lease is not None and await self._engine.extend(self._lease, SECONDS):
-            return
-        self._lease = None
+        if self._lease is not None:
+            if await self._engine.extend(self._lease, SECONDS):
+                return
+            self._lease, self._was_lost = None, True
         self._lease = await self._engine.acquire(self._holder, SECONDS)
         if self._lease is not None:
             _log.info("this issuer feeds the engine")
             self._free.set()
-        elif not self.is_taken:
+            return
+        self._taken_at = self._clock.monotonic()
+        if not self.is_taken:
             _log.warning("this issuer does not feed the engine: %s. %s", _OTHER, _REMEDY)
             self._free.clear()
 
+    def _expire(self) -> None:
+        """Wait no longer for another issuer, whose lease ends, once the engine has said nothing for so long."""
+        if self.is_taken and self._clock.monotonic() - self._taken_at >= SECONDS:
+            _log.warning("the engine does not answer: this issuer works with its relay")
+            self._free.set()
+
     async def _release(self) -> None:
-        """Let another issuer begin at once."""
-        if self._lease is None:
+        """Let another issuer begin at once; but after a reload, the next worker of this process has or takes it."""
+        if self._lease is None or self._was_lost:
             return
         try:
             await self._engine.extend(self._lease, 0)

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import pytest
 
@@ -31,6 +31,13 @@ class Unreachable(FakeRelay):
         return await super().extend(lease, seconds)
 
 
+class Defective(FakeRelay):
+    """An engine at which the code fails."""
+
+    async def acquire(self, holder: str, seconds: int) -> str | None:
+        raise AttributeError(holder, seconds)
+
+
 @pytest.fixture
 def engine(clock: FakeClock) -> Unreachable:
     return Unreachable(clock)
@@ -41,14 +48,22 @@ def issuer(engine: FakeRelay, clock: FakeClock, name: str = "a") -> LeasedRecord
 
 
 @asynccontextmanager
-async def running(leased: LeasedRecords) -> AsyncIterator[None]:
+async def running(leased: LeasedRecords) -> AsyncIterator[LeasedRecords]:
     task = asyncio.create_task(leased.run())
     try:
         await leased.wait()
-        yield
+        yield leased
     finally:
         task.cancel()
         await asyncio.wait([task])
+
+
+async def until_written(leased: LeasedRecords) -> None:
+    while True:
+        await asyncio.sleep(0)
+        with suppress(LeaseLostError):
+            await leased.put(KEY, MESSAGE)
+            return
 
 
 async def test_holder_writes_and_the_other_waits_until_it_ends(
@@ -98,6 +113,41 @@ async def test_engine_that_is_away_is_neither_held_nor_taken(
             await leased.put(KEY, MESSAGE)
             engine.is_up = False
     assert "the lease of the engine ends in 60 s" in caplog.text
+
+
+async def test_issuer_waits_no_longer_when_the_engine_goes_away(
+    engine: Unreachable, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    await engine.acquire("b", SECONDS)
+    leased = issuer(engine, clock)
+    async with running(leased):
+        assert leased.is_taken
+        engine.is_up = False
+        clock.advance(SECONDS - 10)
+        await run_tasks_until(lambda: len(clock.slept) > 3)
+        assert leased.is_taken
+        clock.advance(SECONDS)
+        await asyncio.wait_for(leased.until_free(), 30)
+    assert "the engine does not answer: this issuer works with its relay" in caplog.text
+
+
+async def test_defect_does_not_keep_those_waiting_who_ask_for_the_lease(
+    clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with running(issuer(Defective(clock), clock)) as leased:
+        await asyncio.wait_for(leased.until_free(), 30)
+    assert "the lease of the engine cannot be kept" in caplog.text
+
+
+async def test_worker_that_took_the_lease_from_the_next_one_of_its_process_leaves_it_at_the_end(
+    engine: Unreachable, clock: FakeClock
+) -> None:
+    async with running(issuer(engine, clock)) as former:
+        assert await engine.acquire("a", SECONDS)  # as the next one does
+        with pytest.raises(LeaseLostError):
+            await former.put(KEY, MESSAGE)
+        await until_written(former)
+    assert await engine.acquire("b", SECONDS) is None
 
 
 async def test_what_concerns_joining_is_not_followed(engine: Unreachable, clock: FakeClock) -> None:
