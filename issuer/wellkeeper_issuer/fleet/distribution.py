@@ -223,8 +223,8 @@ class Distribution:
             some += [wrapped for name, body in nodes.items() for wrapped in self._wraps(one, name, body, now)]
             await asyncio.sleep(0)  # to wrap for many nodes takes milliseconds
         new = [(digest, record) for digest, record in some if self._sent.get(record.key) != digest]
-        self._sent |= {record.key: digest for digest, record in new}
         await self.feed.put(*(record for _, record in new))
+        self._sent |= {record.key: digest for digest, record in new}
 
     def _wraps(self, sealed: Sealed, node: str, body: NodeBody, now: int) -> list[tuple[str, Record]]:
         """Return the wrap for the node, and what it is made of; none if the node must not have it, or has it."""

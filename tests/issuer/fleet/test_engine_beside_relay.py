@@ -17,6 +17,7 @@ from wellkeeper_issuer.fleet.fleet import Fleet
 from wellkeeper_issuer.fleet.lease import LeasedRecords
 from wellkeeper_issuer.fleet.seals import Seals
 from wellkeeper_node.bundles.engine_access import EngineAccess, open_access
+from wellkeeper_node.errors import FleetError
 
 ACCESS = EngineAccess("redis://10.0.0.9:6379", "wellkeeper-node", "secret")
 
@@ -77,3 +78,14 @@ def test_key_to_which_nothing_can_be_sealed_is_logged(caplog: pytest.LogCaptureF
     with caplog.at_level(logging.ERROR):
         assert Seals(replace(ACCESS, user="other")).of("web9", "AA") == ""
     assert "node 'web9' does not get the access to the engine" in caplog.text
+
+
+async def test_what_could_not_be_signed_beside_an_access_that_is_too_long_is_sent_later(played: Played) -> None:
+    await played.install()
+    body = played.nodes["web2"]
+    played.nodes["web2"] = replace(body, engine="x" * 100_000)
+    with pytest.raises(FleetError):
+        await played.distribution.refresh(["web"])
+    played.nodes["web2"] = body
+    await played.distribution.refresh(["web"])
+    assert await played.relay.keys(Kind.WRAP) == ["wrap/web2/web", "wrap/web3/web"]
