@@ -22,6 +22,8 @@ ISSUER: Final = "wellkeeper-issuer"
 # As in `records.valkey`.
 CALL_SECONDS: Final = 0.25
 _CONNECT_SECONDS: Final = 1.0
+# A node's record, of at most 64 KiB, has the file in base64 twice.
+_LONGEST_CA: Final = 16 * 1024
 INSTALL: Final = "Run 'pip install \"wellkeeper[valkey]\"' in the environment of Wellkeeper."
 
 
@@ -121,9 +123,14 @@ def _ca_pem(address: EngineAddress) -> str:
     if not address.ca_file:
         return ""
     try:
-        return Path(address.ca_file).read_text("ascii")
+        found = Path(address.ca_file).read_text("ascii")
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or str(error)
         raise SettingsError(
             f"cannot read the CA file of the engine {address.ca_file}", why, "Fix '?ca=' in the address."
         ) from error
+    if len(found) > _LONGEST_CA:
+        why = f"it has {len(found)} bytes, at most {_LONGEST_CA} are possible, because each node gets it"
+        remedy = "Name a file with only the CA of the engine; a CA of the system needs no '?ca='."
+        raise SettingsError(f"cannot use the CA file of the engine {address.ca_file}", why, remedy)
+    return found

@@ -20,6 +20,7 @@ def acl(config: Path | None, *, as_json: bool) -> None:
 
     The first run makes a password for each, in state_dir; the lines have only their SHA-256.
     """
+    options.refuse_standbys(config)
     settings = options.read(config)
     made = EnginePasswords(settings.state_dir).make()
     users = engines.users(settings)

@@ -23,6 +23,7 @@ from wellkeeper_issuer.settings import Settings, check
 from wellkeeper_issuer.settings.files import read_sources
 from wellkeeper_node.errors import RecordsError
 from wellkeeper_node.findings import Finding, Verdict, worst
+from wellkeeper_node.happened import Happened, What
 
 _ENGINE: Final = "engine"
 _FILL_SECONDS: Final = 15.0
@@ -47,6 +48,7 @@ def use(url: str | None, config: Path | None, *, is_none: bool, as_json: bool, *
     """
     if is_none == (url is not None):
         raise click.UsageError("give either URL or --none")
+    common.refuse_standbys(config)
     path = settings_path(config)
     table = None if url is None else _table(url, given)
     drop_in, settings = _prepare(path, table)
@@ -55,7 +57,9 @@ def use(url: str | None, config: Path | None, *, is_none: bool, as_json: bool, *
         _show(found, {"engine": None, "written": [], "is_filled": False}, [], as_json=as_json)
         click.get_current_context().exit(1)
     written = fleet_drop_in.write(drop_in.contents)
-    is_filled = interrupts.run(_spread(settings))
+    details = {"engine": settings.fleet.engine.address or "none"}
+    build.history(settings.state_dir).add(*(Happened(What.SETTINGS_WRITTEN, str(file), details) for file in written))
+    is_filled = interrupts.run(spread(settings, has_changed=bool(written)))
     result = {"engine": settings.fleet.engine.address, "written": list(map(str, written)), "is_filled": is_filled}
     _show(found, result, _lines(written, has_engine=table is not None, is_filled=is_filled), as_json=as_json)
 
@@ -79,12 +83,16 @@ def _prepare(path: Path, table: Mapping[str, str] | None) -> tuple[fleet_drop_in
 
 
 async def _try(settings: Settings) -> list[Finding]:
-    return await check_engine(settings, engines.required_address(settings))
+    found = await check_engine(settings, engines.required_address(settings))
+    engines.node_access(settings)  # what nodes get must be usable, too
+    return found
 
 
-async def _spread(settings: Settings) -> bool:
+async def spread(settings: Settings, *, has_changed: bool) -> bool:
     """Let the daemon, or else this process, send the records; return whether the engine has them."""
     has_daemon = await remote.ask(settings, {"command": "reload"}) is not None
+    if has_daemon and not has_changed:  # a reload without changes does not read passwords and CA again
+        await remote.ask(settings, {"command": "take keys"})
     if not has_daemon and has_state(settings.state_dir):
         async with (
             build.owned_state(settings, "engine use") as (state, _),

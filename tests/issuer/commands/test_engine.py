@@ -9,6 +9,9 @@ import pytest
 from stand.ports import free_port
 from tests.issuer.commands.conftest import Program
 from tests.json_docs import assert_documented
+from wellkeeper_issuer.commands.engine_use import spread
+from wellkeeper_issuer.outside.daemon.server import Tell, daemon_socket
+from wellkeeper_issuer.outside.daemon.socket import Message, socket_path
 from wellkeeper_issuer.settings import read_settings
 
 FLEET: Final = "[fleet]\nlisten = ['10.0.0.1:8404']"
@@ -104,6 +107,36 @@ def test_engine_is_not_used_any_more_and_listen_keeps_one(ready: Program) -> Non
     assert "Nodes follow only the relay again." in finished.out
     assert tomllib.loads(drop_in(ready).read_text()) == {"fleet": {"listen": ["10.0.0.2:8404"]}}
     assert "kept   the settings" in ready.run("engine", "use", "--none").out
+    events = ready.run("history", "--json").json()["events"]
+    found = [one["details"] for one in events if one["subject"] == str(drop_in(ready))]
+    assert found == [{"listen": "10.0.0.2:8404"}, {"engine": "none"}]
+
+
+@pytest.mark.parametrize(("has_changed", "asked"), [(True, ["reload"]), (False, ["reload", "take keys"])])
+async def test_daemon_reads_passwords_again_although_the_settings_are_the_same(
+    ready: Program, has_changed: bool, asked: list[str]
+) -> None:
+    commands: list[str] = []
+
+    async def answer(request: Message, _tell: Tell) -> Message:
+        commands.append(request["command"])
+        return {}
+
+    settings = read_settings(ready.config)
+    handlers = dict.fromkeys(("reload", "take keys"), answer)
+    async with daemon_socket(socket_path(settings.state_dir), handlers):
+        assert not await spread(settings, has_changed=has_changed)
+    assert commands == asked
+
+
+def test_ca_file_that_is_too_long_for_the_nodes_is_refused(ready: Program, tmp_path: Path) -> None:
+    ready.run("engine", "acl")
+    file = tmp_path / "ca.pem"
+    file.write_text("# comment\n" * 2000)
+    finished = ready.run("engine", "use", f"rediss://127.0.0.1:{free_port()}?ca={file}")
+    assert finished.exit_code == 2
+    assert "it has 20000 bytes, at most 16384 are possible" in " ".join(finished.err.split())
+    assert drop_in(ready).read_text() == FLEET
 
 
 @pytest.mark.parametrize("text", ["", "short", "two words and more", "first-line\nsecond-line\n"])
