@@ -23,6 +23,8 @@ from wellkeeper_node.records.port import Update
 _TICK_SECONDS: Final = 1.0
 _PART_BYTES: Final = 1024 * 1024
 _MOST_KEYS: Final = 256
+# A directory of so many has 200,000 names at least, as an engine shrinks tables that are less than 10 % full.
+_MOST_PAGES: Final = 10_000
 _LONGEST_EPOCH: Final = 64
 
 Part = tuple[tuple[Stored, ...], tuple[str, ...]]
@@ -110,12 +112,13 @@ class EngineFollower:
 
     async def _names(self, directory: str) -> AsyncIterator[list[str]]:
         cursor = b"0"
-        while True:
+        for _ in range(_MOST_PAGES):
             (reply,) = await self._calls.ask(("SSCAN", self._calls.key(directory), cursor, "COUNT", _MOST_KEYS))
             cursor, names = _scanned(reply)
             yield [name.decode("ascii", "replace") for name in names]
             if cursor == b"0":
                 return
+        raise ValueError("a directory has no end")
 
 
 async def _updates(parts: AsyncGenerator[Part, None], *, is_snapshot: bool) -> AsyncGenerator[Update, None]:

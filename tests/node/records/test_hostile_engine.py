@@ -145,6 +145,11 @@ async def test_directory_that_is_none_makes_it_unavailable(scanned: bytes, tmp_p
         await snapshot(Engine(sscan=lambda _: scanned), tmp_path, clock, Kind.BUNDLE)
 
 
+async def test_directory_without_an_end_makes_it_unavailable(tmp_path: Path, clock: FakeClock) -> None:
+    with pytest.raises(UnavailableError, match="a directory has no end"):
+        await snapshot(Engine(sscan=lambda _: array(bulk(b"7"), array())), tmp_path, clock, Kind.BUNDLE)
+
+
 async def test_other_reply_to_a_script_makes_it_unavailable(tmp_path: Path, clock: FakeClock) -> None:
     async with played_engine(tmp_path / "e", lambda _: b":1\r\n") as address:
         records = records_at(address, clock)
