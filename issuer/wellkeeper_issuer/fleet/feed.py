@@ -59,8 +59,8 @@ class Feed:
         # Set once the relay has said what it has, and while it has all that is wanted, as far as is known.
         self.heard, self.filled = asyncio.Event(), asyncio.Event()
         self._failed, self._unsent, self._answers = asyncio.Event(), asyncio.Event(), asyncio.Event()
-        # The reason why the relay does not answer, "" while it does; and how often it ceased to answer.
-        self.failure, self.outages = "", 0
+        # The reason why it does not answer, "" while it does; how often it ceased to answer; and what the log calls it.
+        self.failure, self.outages, self.name = "", 0, "relay"
 
     async def put(self, *some: Record) -> None:
         """Sign and store the records, now if the relay answers, else once it does. Raises FleetError for a bad one."""
@@ -289,9 +289,9 @@ class Feed:
         failure = "" if error is None else one_line(error)
         if failure and not self.failure:
             self.outages += 1
-            _log.warning("nodes get nothing new for now: %s", error)
+            _log.warning("nodes get nothing new through the %s for now: %s", self.name, error)
         elif self.failure and not failure:
-            _log.info("the relay answers again")
+            _log.info("the %s answers again", self.name)
         self.failure = failure
         for event, is_true in ((self._failed, bool(failure)), (self._answers, not failure)):
             if is_true:

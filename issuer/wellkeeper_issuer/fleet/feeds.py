@@ -20,6 +20,7 @@ class Feeds:
     def __init__(self, relay: Feed, engine: Feed) -> None:
         self._relay, self._engine = relay, engine
         self._both = (relay, engine)
+        engine.name = "engine"
 
     async def put(self, *some: Record) -> None:
         of_engine = [one for one in some if one.kind in ENGINE_KINDS]

@@ -119,7 +119,7 @@ async def test_what_is_wanted_while_the_relay_is_away_gets_there_later(
         relay.is_up = True
         await run_tasks_until(feed.filled.is_set)
     assert await numbers(relay, clock, "node/web2") == [3]
-    outage = "nodes get nothing new for now: cannot reach the relay: Connection refused."
+    outage = "nodes get nothing new through the relay for now: cannot reach the relay: Connection refused."
     assert [one.getMessage().rstrip(".") for one in caplog.records] == [outage.rstrip("."), "the relay answers again"]
 
 

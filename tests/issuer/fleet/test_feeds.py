@@ -1,6 +1,7 @@
 """Relay and engine get the same records, except those with which nodes join; one of them may be away."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -41,6 +42,18 @@ class Both:
 @pytest.fixture
 def both(clock: FakeClock) -> Both:
     return Both(clock)
+
+
+async def test_log_names_the_one_that_is_away(both: Both, clock: FakeClock, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    async with both.running():
+        both.engine.is_up = False
+        await both.feeds.put(record(clock))
+        both.engine.is_up = True
+        await run_tasks_until(lambda: not both.of_engine.failure)
+    first, second = (one.getMessage() for one in caplog.records)
+    assert first.startswith("nodes get nothing new through the engine for now: cannot reach")
+    assert second == "the engine answers again"
 
 
 async def test_both_get_everything_but_what_concerns_joining(both: Both, clock: FakeClock) -> None:
