@@ -1,7 +1,7 @@
 """Forget ephemeral nodes that have not been seen for a day, as `node remove` does. docs/design/0025-joining.md
 
-Nodes cannot be seen while the relay or the issuer is away, and a clock may be set forward. So a node has 15 minutes to
-report after this process finds it to be gone.
+Nodes cannot be seen while the issuer is away, or the relay or engine, as some follow only one of them; and a clock may be
+set forward. So a node has 15 minutes to report after this process finds it to be gone.
 """
 
 import logging
@@ -36,7 +36,8 @@ class Forgetting:
 
     async def forget(self, fleet: Fleet) -> None:
         """Remove the nodes that are gone. Raises JournalError."""
-        if fleet.feed.failure or not fleet.feed.heard.is_set() or fleet.feed.outages != self._outages:
+        is_away = any(one.failure or not one.heard.is_set() for one in fleet.feeds)
+        if is_away or fleet.feed.outages != self._outages:
             self._outages = fleet.feed.outages
             self._found = {}
             return

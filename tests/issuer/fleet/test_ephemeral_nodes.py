@@ -11,10 +11,12 @@ from tests.fakes_around import FakeNotifications
 from tests.fakes_deliver import NOW, dns
 from tests.fakes_state import FakeNotes
 from tests.issuer.fleet.played import Played
+from tests.issuer.fleet.relays import FakeRelay
 from tests.issuer.fleet.test_node_status import NODE, REPORT, seen, status_of
 from tests.responder.messages import THUMBPRINT, TOKEN
 from wellkeeper_issuer.fleet.fleet import Fleet
 from wellkeeper_issuer.fleet.forgetting import Forgetting
+from wellkeeper_issuer.fleet.lease import LeasedRecords
 from wellkeeper_issuer.fleet.notices import NodeNotices
 from wellkeeper_issuer.records import Notice
 from wellkeeper_node.agent.report import CertificateState
@@ -151,6 +153,19 @@ async def test_time_during_an_outage_of_the_relay_does_not_count(group: Group, *
     await group.forget(2 * DAY)
     fleet.feeds[0].failure, fleet.feeds[0].outages = "" if is_back else "no answer", 1
     assert await group.forget(1000) == ["web2", "web3"]
+    fleet.feeds[0].failure = ""
+    assert await group.forget(60) == ["web2", "web3"]
+    assert await group.forget(900) == ["web3"]
+
+
+async def test_node_is_not_forgotten_while_only_the_relay_is_away(group: Group, clock: FakeClock) -> None:
+    await group.open("web2")
+    fleet = group.fleet = await group.played.open(engine=LeasedRecords(FakeRelay(clock), "issuer", clock))
+    for feed in fleet.feeds:
+        feed.heard.set()
+    fleet.feeds[0].failure = "no answer"
+    for _ in range(3):
+        assert await group.forget(DAY) == ["web2", "web3"]
     fleet.feeds[0].failure = ""
     assert await group.forget(60) == ["web2", "web3"]
     assert await group.forget(900) == ["web3"]
