@@ -10,7 +10,7 @@ from typing import Final
 from wellkeeper_node import durable
 from wellkeeper_node.agent.keys import NodeKeys
 from wellkeeper_node.bundles.engine_access import EngineAccess
-from wellkeeper_node.errors import RecordsError
+from wellkeeper_node.errors import InstallError, RecordsError
 from wellkeeper_node.ports import Clock
 from wellkeeper_node.records.engine import EngineAddress, open_records, parse_engine
 from wellkeeper_node.records.port import KeptRecords, NodeRecords
@@ -61,7 +61,7 @@ def _engine(settings: NodeSettings, access: EngineAccess, clock: Clock) -> KeptR
     try:
         address = _with_ca(parse_engine(access.address), access.ca_pem, settings.state_dir / CA_FILE)
         return open_records(address, access.user, access.password, clock, node=settings.name)
-    except (RecordsError, ValueError) as error:
+    except (RecordsError, InstallError, ValueError) as error:
         _log.error("this node follows only its relays: %s", error)
         return None
 
@@ -70,5 +70,6 @@ def _with_ca(address: EngineAddress, ca_pem: str, path: Path) -> EngineAddress:
     if not ca_pem:
         return address
     with durable.translated(path):
-        durable.replace_whole(path, ca_pem.encode(), _MODE)
+        if not (path.exists() and path.read_bytes() == ca_pem.encode()):
+            durable.replace_whole(path, ca_pem.encode(), _MODE)
     return replace(address, ca_file=str(path))

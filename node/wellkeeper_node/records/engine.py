@@ -58,8 +58,9 @@ def open_records(address: EngineAddress, user: str, password: str, clock: Clock,
     """Return the records in an engine as `valkey.open_engine` does. Raises UnavailableError without the client."""
     try:
         module = importlib.import_module("wellkeeper_node.records.valkey")
-    except ModuleNotFoundError as error:
-        why = f"the Python package {(error.name or '').partition('.')[0]} is missing"
+    except ImportError as error:  # also of another version
+        is_missing = isinstance(error, ModuleNotFoundError)
+        why = f"the Python package {(error.name or '').partition('.')[0]} is missing" if is_missing else str(error)
         remedy = "Run \"pip install 'wellkeeper[valkey]'\" where Wellkeeper is installed."
         raise UnavailableError(f"cannot use the engine at {address.text}", why, remedy) from error
     opened: KeptRecords = module.open_engine(address, user, password, clock, node=node)

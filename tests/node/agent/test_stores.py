@@ -35,6 +35,21 @@ async def test_engine_is_followed_beside_the_relays_with_its_own_ca(settings: No
     assert (path.read_text(), path.stat().st_mode & 0o777) == ("the CA's certificate", 0o600)
 
 
+async def test_file_of_the_ca_is_written_only_if_it_differs(settings: NodeSettings) -> None:
+    await followed(settings, ENGINE)
+    before = (settings.state_dir / CA_FILE).stat()
+    await followed(settings, ENGINE)
+    assert (settings.state_dir / CA_FILE).stat() == before
+
+
+async def test_node_that_cannot_write_the_ca_follows_its_relays(
+    settings: NodeSettings, caplog: pytest.LogCaptureFixture
+) -> None:
+    (settings.state_dir / CA_FILE).mkdir()
+    assert await followed(settings, ENGINE) == [("relay", RELAY, None)]
+    assert "this node follows only its relays: cannot" in caplog.text
+
+
 async def test_node_that_cannot_use_the_engine_follows_its_relays(
     settings: NodeSettings, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -1,5 +1,6 @@
 """Addresses of engines: what is understood, what is refused, and that no message has a password."""
 
+import re
 import subprocess
 import sys
 
@@ -68,16 +69,21 @@ def test_password_in_an_address_is_refused_and_not_repeated(text: str) -> None:
     assert "geheim" not in str(caught.value)
 
 
-def test_missing_client_is_named_with_the_command_that_installs_it() -> None:
+@pytest.mark.parametrize(
+    ("redis", "why"),
+    [
+        ("None", "the Python package redis is missing"),
+        ("types.ModuleType('redis.exceptions')", "cannot import name .* from 'redis.exceptions' .*"),
+    ],
+)
+def test_missing_or_other_client_is_named_with_the_command_that_installs_it(redis: str, why: str) -> None:
     code = (
-        "import sys; sys.modules['redis'] = None\n"
+        f"import sys, types; sys.modules['redis.exceptions' if {redis} else 'redis'] = {redis}\n"
         "from wellkeeper_node.clock import SystemClock\n"
         "from wellkeeper_node.records.engine import open_records, parse_engine\n"
         "try: open_records(parse_engine('redis://a'), '', '', SystemClock())\n"
         "except Exception as error: print(error)\n"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert result.stdout == (
-        "cannot use the engine at redis://a: the Python package redis is missing."
-        " Run \"pip install 'wellkeeper[valkey]'\" where Wellkeeper is installed.\n"
-    )
+    remedy = "Run \"pip install 'wellkeeper\\[valkey\\]'\" where Wellkeeper is installed."
+    assert re.fullmatch(f"cannot use the engine at redis://a: {why}. {remedy}\n", result.stdout)
