@@ -1,7 +1,7 @@
 """Forget ephemeral nodes that have not been seen for a day, as `node remove` does. docs/design/0025-joining.md
 
-Nodes cannot be seen while the issuer is away, or the relay or engine, as some follow only one of them; and a clock may be
-set forward. So a node has 15 minutes to report after this process finds it to be gone.
+Nodes cannot be seen while the issuer is away, or the relay or engine, as some follow only one of them; and a clock may
+be set forward. So a node has 15 minutes to report after this process finds it to be gone.
 """
 
 import logging
