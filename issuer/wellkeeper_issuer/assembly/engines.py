@@ -36,13 +36,12 @@ class User:
     line: str
 
 
-def users(settings: Settings) -> tuple[User, User]:
-    """Return the issuer's user and that of the nodes. Raises SettingsError."""
-    found, address = settings.fleet.engine, engine_address(settings)
+def users(settings: Settings, address: EngineAddress | None, node_user: str) -> tuple[User, User]:
+    """Return the issuer's user and that of the nodes at this engine. Raises SettingsError."""
     prefix = address.prefix if address else DEFAULT_PREFIX
     of_issuer, of_nodes = password_files(settings)
     issuer = EngineUser((address and address.user) or ISSUER, read_password(of_issuer))
-    node = EngineUser(found.node_user, read_password(of_nodes))
+    node = EngineUser(node_user, read_password(of_nodes))
     return (
         User(issuer.name, of_issuer, engine_acl.issuer_line(issuer, prefix)),
         User(node.name, of_nodes, engine_acl.node_line(node, prefix)),

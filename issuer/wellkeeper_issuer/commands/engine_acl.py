@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from wellkeeper_issuer.assembly import engines
+from wellkeeper_issuer.commands.engine_check import parse_url
 from wellkeeper_issuer.commands.terminal import options
 from wellkeeper_issuer.commands.terminal.json_output import print_json
 from wellkeeper_issuer.fleet import engine_acl
@@ -13,17 +14,23 @@ from wellkeeper_issuer.outside.keys.engine_passwords import EnginePasswords
 
 
 @click.command()
+@click.argument("url", required=False)
+@click.option("--node-user", metavar="NAME", help="User of the nodes.  [default: that of the settings]")
 @options.config_option
 @options.json_option
-def acl(config: Path | None, *, as_json: bool) -> None:
+def acl(url: str | None, node_user: str | None, config: Path | None, *, as_json: bool) -> None:
     """Print two lines for the engine's ACL file, one for the issuer and one for all nodes, and its configuration.
+
+    They have the issuer's user and the prefix of URL, such as rediss://USER@HOST:6379?prefix=NAME. By default, they
+    have those of the settings.
 
     The first run makes a password for each, in state_dir; the lines have only their SHA-256.
     """
     options.refuse_standbys(config)
     settings = options.read(config)
     made = EnginePasswords(settings.state_dir).make()
-    users = engines.users(settings)
+    address = parse_url(url) if url else engines.engine_address(settings)
+    users = engines.users(settings, address, node_user or settings.fleet.engine.node_user)
     if as_json:
         print_json(
             {

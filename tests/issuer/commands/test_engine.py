@@ -56,6 +56,15 @@ def test_names_and_prefix_of_the_settings_are_used(ready: Program) -> None:
     assert "%R~mine:* ~mine:report/*" in nodes
 
 
+def test_names_and_prefix_of_an_engine_that_is_not_in_the_settings_yet_can_be_given(ready: Program) -> None:
+    arguments = ["rediss://me@10.0.0.9?prefix=mine", "--node-user", "them"]
+    issuer, nodes = (one["line"] for one in ready.run("engine", "acl", *arguments, "--json").json()["users"])
+    assert issuer.startswith("user me on #")
+    assert "~mine:* &mine:*" in issuer
+    assert nodes.startswith("user them on #")
+    assert "%R~mine:* ~mine:report/*" in nodes
+
+
 def test_engine_that_does_not_answer_fails_and_nothing_is_written(ready: Program) -> None:
     ready.run("engine", "acl")
     url = f"redis://127.0.0.1:{free_port()}"
