@@ -257,7 +257,7 @@ class Fleet:
     def _is_gone(self, name: str) -> bool:
         """Return whether orders need not wait for the node; while the relay is away, no node is seen."""
         node, now = self.nodes.get(name), self._deps.clock.now()
-        return node is not None and not self.feed.failure and is_gone(node, self.reports.seen_at(name), now)
+        return node is not None and not self.feeds[0].failure and is_gone(node, self.reports.seen_at(name), now)
 
     def _hear(self, stored: Stored) -> None:
         self.distribution.hear(stored)
