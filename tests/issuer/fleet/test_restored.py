@@ -2,17 +2,18 @@
 
 import logging
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
 from tests.fakes import FakeClock, run_tasks_until
+from tests.fakes_fleet import FakeFleet
 from tests.issuer.fleet.played import Played, running
 from tests.issuer.fleet.restores import MINUTES, Restoring
 from tests.issuer.fleet.test_joins import OPEN, Notes
 from tests.joins import INVITE
 from wellkeeper_client.records import Kind
-from wellkeeper_issuer.errors import DeferredError
+from wellkeeper_issuer.errors import DeferredError, JournalError
 from wellkeeper_issuer.fleet.fleet import Fleet
 from wellkeeper_issuer.fleet.joins import Joins
 from wellkeeper_issuer.ports.fleet import Lost, Restore
@@ -29,6 +30,13 @@ async def restoring(played: Played) -> Restoring:
 
 async def until_missing(fleet: Fleet, *names: str) -> None:
     await run_tasks_until(lambda: set(fleet.restored.waiting.missing) == set(names))
+
+
+class FullDisk(FakeFleet):
+    """Records from which no invite can be removed."""
+
+    async def forget_expired(self, now: datetime) -> None:
+        raise JournalError(f"cannot forget invites that ended before {now}", "No space left on device")
 
 
 async def test_nothing_is_sent_before_all_nodes_have_reported_and_the_relay_has_their_manifest(
@@ -160,13 +168,12 @@ async def test_node_that_is_removed_is_not_waited_for(restoring: Restoring) -> N
 async def test_invite_that_cannot_be_offered_does_not_prolong_the_wait(
     restoring: Restoring, clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    await restoring.records.record_invite(replace(OPEN, expires_at=clock.now() + timedelta(hours=2)))
     await restoring.offer()
     await restoring.report(*restoring.nodes)
-    fleet = await restoring.open(Joins(restoring.records, Notes(), clock))
+    fleet = await restoring.open(Joins(FullDisk(), Notes(), clock))
     async with running(fleet):
         await run_tasks_until(lambda: not fleet.restored.is_waiting)
-    assert "cannot sign invite/" in caplog.text
+    assert "cannot forget invites that ended before" in caplog.text
 
 
 async def test_node_may_join_meanwhile_and_is_waited_for(restoring: Restoring, clock: FakeClock) -> None:
