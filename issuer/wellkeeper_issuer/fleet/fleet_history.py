@@ -31,6 +31,8 @@ class FleetHistory:
         self, nodes: Mapping[str, EnrolledNode], reports: Iterable[Seen], listed: Mapping[str, Entry]
     ) -> None:
         """Record the first delivery and the first refusal of each listed version by each node that should have it."""
+        if not listed:
+            return  # the manifest is not read yet: the next report is compared with the one that an earlier process had
         happened = list[Happened]()
         for seen in reports:
             node = nodes[seen.node]

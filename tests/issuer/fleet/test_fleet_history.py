@@ -135,3 +135,13 @@ async def test_stopped_roll_out_is_recorded(played: Played, fleet: Fleet, web2: 
     await fleet.roll_outs.stop_wrong()
     details = {"nodes": "web2, web3", "version": "2", "result": "they get the former version again"}
     assert played.history.happened == [Happened(What.CERTIFICATE_ROLLED_BACK, "web", details)]
+
+
+async def test_report_before_the_manifest_was_read_is_recorded_with_the_next_one(played: Played) -> None:
+    fleet = await played.open()
+    reporter = Reporter(fleet, played.web2)
+    await reporter.report(SERVED)
+    assert kinds(played.history) == []
+    await fleet.beat()
+    await reporter.report(SERVED)
+    assert kinds(played.history) == [What.CERTIFICATE_DELIVERED]
