@@ -91,7 +91,8 @@ def remove(name: str, config: Path | None, *, as_json: bool, compromised: bool, 
         return
     interrupts.run(_remove(settings, removal))
     details = {"compromised": "yes", "certificates": ", ".join(removal.names)} if compromised else {}
-    build.history(settings.state_dir).add(Happened(What.NODE_REMOVED, name, details))
+    revoked = [Happened(What.INVITE_REVOKED, removal.invite)] if compromised and removal.invite else []
+    build.history(settings.state_dir).add(*revoked, Happened(What.NODE_REMOVED, name, details))
     removed = _replace(settings, removal, as_json=as_json)
     if as_json:
         print_json(_to_json(removal, removed))

@@ -151,3 +151,8 @@ def test_removal_of_a_compromised_node_revokes_its_invite(listening: Program) ->
     assert_documented("node remove", found)
     assert found["invite"] == made["id"]
     assert [one["revoked_at"] is not None for one in invites(listening)] == [True]
+    events = listening.run("history", made["id"], "--json").json()["events"]
+    assert [(one["kind"], one["subject"]) for one in events] == [
+        ("node-invited", made["id"]),
+        ("invite-revoked", made["id"]),
+    ]
