@@ -4,6 +4,7 @@ Nodes cannot be seen while the issuer is away, or the relay or engine, as some f
 be set forward. So a node has 15 minutes to report after this process finds it to be gone.
 """
 
+import asyncio
 import logging
 from dataclasses import dataclass, field
 from typing import Final
@@ -44,17 +45,21 @@ class Forgetting:
         wall, now = self.clock.now(), self.clock.monotonic()
         gone = [one for one in fleet.nodes.values() if is_to_be_forgotten(one, fleet.reports.seen_at(one.name), wall)]
         self._found = {one.name: self._found.get(one.name, now) for one in gone}
-        for node in gone:
-            if now - self._found[node.name] >= _LISTENING_SECONDS:
-                await self._forget(fleet, node)
+        late = [one for one in gone if now - self._found[one.name] >= _LISTENING_SECONDS]
+        details = {one.name: await self._forget(fleet, one) for one in late}
+        # At the same time: new nodes wait for the beat, which a slow webhook would hold up once per node.
+        await asyncio.gather(*(self._notify(name, detail) for name, detail in details.items()))
 
-    async def _forget(self, fleet: Fleet, node: EnrolledNode) -> None:
+    async def _forget(self, fleet: Fleet, node: EnrolledNode) -> str:
         since = fleet.reports.seen_at(node.name) or node.enrolled_at
         detail = f"it is ephemeral, and was not seen since {format_time(since)}"
         await self.records.forget_node(node.name)
         _log.info("node %r was removed: %s", node.name, detail)
-        await record(self.history, Happened(What.NODE_REMOVED, node.name, {"unseen since": format_time(since)}))
+        await record(self.history, Happened(What.NODE_REMOVED, node.name, {"unseen_since": format_time(since)}))
+        return detail
+
+    async def _notify(self, node: str, detail: str) -> None:
         try:
-            await self.notifications.send(Notice.FORGOTTEN, node.name, detail)
+            await self.notifications.send(Notice.FORGOTTEN, node, detail)
         except HookError as error:
             _log.error("%s", error)

@@ -1,5 +1,6 @@
 """Ephemeral nodes: one that is gone blocks no order and needs no person; after a day it is forgotten."""
 
+import asyncio
 import logging
 from dataclasses import replace
 from datetime import timedelta
@@ -20,6 +21,7 @@ from wellkeeper_issuer.fleet.lease import LeasedRecords
 from wellkeeper_issuer.fleet.notices import NodeNotices
 from wellkeeper_issuer.records import Notice
 from wellkeeper_node.agent.report import CertificateState
+from wellkeeper_node.happened import Happened, What
 from wellkeeper_node.model import Answer
 
 ANSWER = Answer(TOKEN, THUMBPRINT, dns("a.example"))
@@ -32,7 +34,7 @@ class Group:
 
     def __init__(self, played: Played, clock: FakeClock) -> None:
         self.played, self.clock, self.notifications = played, clock, FakeNotifications()
-        self.forgetting = Forgetting(played.records, self.notifications, clock)
+        self.forgetting = Forgetting(played.records, self.notifications, clock, played.history)
 
     async def open(self, *ephemeral: str) -> Fleet:
         nodes = await self.played.records.read_nodes()
@@ -136,6 +138,7 @@ async def test_ephemeral_node_is_forgotten_after_a_day_and_others_are_not(
     assert f"node 'web2' was removed: {detail}" in caplog.text
     assert group.notifications.reported == [(Notice.FORGOTTEN, "web2")]
     assert group.notifications.details == [detail]
+    assert group.played.history.happened == [Happened(What.NODE_REMOVED, "web2", {"unseen_since": since})]
     assert await group.forget(DAY) == ["web3"]
 
 
@@ -177,6 +180,27 @@ async def test_webhook_that_fails_keeps_no_node(group: Group, caplog: pytest.Log
     await group.forget(2 * DAY)
     assert await group.forget(900) == ["web3"]
     assert "the forgotten of web2: it is ephemeral" in caplog.text
+
+
+class SlowWebhook(FakeNotifications):
+    """Takes no notice before it has been asked to take `number` of them."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.all_came = asyncio.Barrier(number)
+
+    async def send(self, notice: Notice, lineage: str, detail: str) -> None:
+        await self.all_came.wait()
+        await super().send(notice, lineage, detail)
+
+
+async def test_slow_webhook_holds_the_fleet_up_once_and_not_once_per_node(group: Group) -> None:
+    await group.open("web2", "web3")
+    group.forgetting.notifications = webhook = SlowWebhook(2)
+    await group.forget(2 * DAY)
+    async with asyncio.timeout(30):
+        assert await group.forget(900) == []
+    assert sorted(webhook.reported) == [(Notice.FORGOTTEN, "web2"), (Notice.FORGOTTEN, "web3")]
 
 
 async def test_each_beat_forgets(played: Played) -> None:
