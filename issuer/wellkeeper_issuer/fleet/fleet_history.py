@@ -31,6 +31,8 @@ class FleetHistory:
         self, nodes: Mapping[str, EnrolledNode], reports: Iterable[Seen], listed: Mapping[str, Entry]
     ) -> None:
         """Record the first delivery and the first refusal of each listed version by each node that should have it."""
+        known = {(one.name, one.enrolled_at) for one in nodes.values()}
+        self.last = {key: report for key, report in self.last.items() if key in known}
         if not listed:
             return  # the manifest is not read yet: the next report is compared with the one that an earlier process had
         happened = list[Happened]()

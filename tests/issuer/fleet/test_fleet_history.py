@@ -10,6 +10,7 @@ from tests.issuer.fleet.played import Played
 from tests.issuer.fleet.relays import PlayedNode
 from tests.issuer.fleet.test_rekeying import NEW
 from wellkeeper_issuer.fleet.fleet import Fleet
+from wellkeeper_issuer.fleet.fleet_history import FleetHistory
 from wellkeeper_node.agent.report import CertificateReport, CertificateState, Report, done_digest
 from wellkeeper_node.happened import Happened, What
 
@@ -145,3 +146,11 @@ async def test_report_before_the_manifest_was_read_is_recorded_with_the_next_one
     await fleet.beat()
     await reporter.report(SERVED)
     assert kinds(played.history) == [What.CERTIFICATE_DELIVERED]
+
+
+async def test_reports_of_removed_nodes_are_not_kept(played: Played) -> None:
+    web2, web3 = (await played.records.read_nodes()).values()
+    last = {(one.name, one.enrolled_at): played.web2.report for one in (web2, web3)}
+    history = FleetHistory(played.history, last)
+    await history.take({"web3": web3}, [], {})
+    assert history.last == {("web3", web3.enrolled_at): played.web2.report}
