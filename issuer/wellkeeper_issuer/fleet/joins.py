@@ -217,6 +217,7 @@ def _check_may_join(request: JoinRequest, invite: OpenInvite, nodes: Mapping[str
     if invite.revoked_at is not None:
         raise FleetError(what, f"its invite was revoked at {format_time(invite.revoked_at)}", again)
     if invite.is_reusable and request.signing_key in invite.used_by:
+        _check_keys(what, request, nodes)  # it may still be there under another name
         # Who reads the network could repeat its former request.
         raise FleetError(what, "it has joined with this invite before, and was removed", _NEW_KEYS)
     if invite.is_used_up:

@@ -128,6 +128,13 @@ async def test_repeated_request_does_not_bring_a_removed_node_back(host: Many) -
     assert await names(host.records) == ["web1"]
 
 
+async def test_copy_of_a_node_that_joined_learns_the_name_of_that_node(host: Many) -> None:
+    async with host.working():
+        await host.reply(request())
+        refusal = await host.refusal(request(node="web8", nonce="B" * 21 + "A"))
+    assert refusal.why == "its keys are those of node 'web9'"
+
+
 async def test_last_use_is_not_lost_for_a_node_whose_answer_was(host: Many) -> None:
     await host.records.record_invite(replace(MANY, uses=1))
     async with host.working():
