@@ -32,6 +32,8 @@ LOCK: Final = "history.lock"
 FILES: Final = tuple(f"{stem}{number}.jsonl" for stem in (MAIN, NODES) for number in ("", ".1"))
 # Ten thousand to twenty thousand events.
 MOST_BYTES: Final = 4 << 20
+# The names of ten thousand certificates.
+_LONGEST_LIST: Final = 256 << 10
 _LOCK_SECONDS: Final = 5.0
 # A URL may have a password before its host, or a token after its path.
 _SECRET_IN_URL: Final = (re.compile(r"(://)[^/?#\s]*(?=@)"), re.compile(r"(://[^?\s]*\?)\S+"))
@@ -174,12 +176,18 @@ def _write_all(descriptor: int, content: bytes) -> None:
         left = left[os.write(descriptor, left) :]
 
 
+def _longest(kind: str) -> int:
+    """Return how long a detail may be: what nodes cause has no lists."""
+    return LONGEST_WORDS if kind in OF_NODES else _LONGEST_LIST
+
+
 def _line(at: datetime, happened: Happened, by: Author) -> bytes:
+    longest = _longest(happened.what)
     members = {
         "at": at.astimezone(UTC).isoformat(timespec="seconds"),
         "kind": happened.what.value,
         "subject": one_line(happened.subject, LONGEST_WORDS),
-        "details": {name: one_line(words, LONGEST_WORDS) for name, words in happened.details.items() if words},
+        "details": {name: one_line(words, longest) for name, words in happened.details.items() if words},
         "user": one_line(by.user),
         "command": one_line(by.command, LONGEST_WORDS),
     }
@@ -191,7 +199,7 @@ def _entry(line: bytes) -> Entry | None:
     """Return the entry; None for a line that is damaged."""
     try:
         found = json.loads(line)
-        details = dict(_words(found["details"]))
+        details = dict(_words(found["details"], _longest(found["kind"])))
         by = Author(one_line(found["user"]), one_line(found["command"]), one_line(found.get("sudo_user", "")))
         at = datetime.fromisoformat(found["at"])
         return Entry(at.astimezone(UTC), one_line(found["kind"]), one_line(found["subject"]), details, by)
@@ -199,6 +207,6 @@ def _entry(line: bytes) -> Entry | None:
         return None
 
 
-def _words(details: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def _words(details: Mapping[str, Any], longest: int) -> Iterator[tuple[str, str]]:
     for name, words in details.items():
-        yield one_line(name), one_line(words)
+        yield one_line(name), one_line(words, longest)

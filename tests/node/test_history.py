@@ -137,12 +137,18 @@ def test_line_that_was_removed_is_not_missed(tmp_path: Path, clock: FakeClock) -
 
 
 def test_words_of_others_are_one_harmless_line(tmp_path: Path, clock: FakeClock) -> None:
-    history_of(tmp_path, clock).add(Happened(What.NODE_JOINED, "a\nb", {"reason": "\x1b[2J\u202ex" + "y" * 9999}))
+    history_of(tmp_path, clock).add(Happened(What.NODE_REKEYED, "a\nb", {"reason": "\x1b[2J\u202ex" + "y" * 9999}))
     entry = read(tmp_path)[0][0]
     assert entry.subject == "a b"
     assert entry.details["reason"].startswith("[2J xy")
     assert len(entry.details["reason"]) == 1000
-    assert (tmp_path / "history.jsonl").read_bytes().isascii()
+    assert (tmp_path / "history-nodes.jsonl").read_bytes().isascii()
+
+
+def test_long_list_is_kept_whole(tmp_path: Path, clock: FakeClock) -> None:
+    names = ", ".join(f"{number}.shop.example.org" for number in range(10_000))
+    history_of(tmp_path, clock).add(Happened(What.NODE_REMOVED, "web2", {"certificates": names}))
+    assert read(tmp_path)[0][0].details == {"certificates": names}
 
 
 def test_line_that_another_program_wrote_is_harmless_too(tmp_path: Path) -> None:
