@@ -22,6 +22,8 @@ from wellkeeper_node.wording import format_time
 _log = logging.getLogger(__name__)
 
 _LISTENING_SECONDS: Final = 900.0
+# Each needs a connection; a process may have 1024 files open.
+_NOTICES_AT_ONCE: Final = 100
 
 
 @dataclass(slots=True)
@@ -48,7 +50,8 @@ class Forgetting:
         late = [one for one in gone if now - self._found[one.name] >= _LISTENING_SECONDS]
         details = {one.name: await self._forget(fleet, one) for one in late}
         # At the same time: new nodes wait for the beat, which a slow webhook would hold up once per node.
-        await asyncio.gather(*(self._notify(name, detail) for name, detail in details.items()))
+        room = asyncio.Semaphore(_NOTICES_AT_ONCE)
+        await asyncio.gather(*(self._notify(name, detail, room) for name, detail in details.items()))
 
     async def _forget(self, fleet: Fleet, node: EnrolledNode) -> str:
         since = fleet.reports.seen_at(node.name) or node.enrolled_at
@@ -58,8 +61,9 @@ class Forgetting:
         await record(self.history, Happened(What.NODE_REMOVED, node.name, {"unseen_since": format_time(since)}))
         return detail
 
-    async def _notify(self, node: str, detail: str) -> None:
+    async def _notify(self, node: str, detail: str, room: asyncio.Semaphore) -> None:
         try:
-            await self.notifications.send(Notice.FORGOTTEN, node, detail)
+            async with room:
+                await self.notifications.send(Notice.FORGOTTEN, node, detail)
         except HookError as error:
             _log.error("%s", error)

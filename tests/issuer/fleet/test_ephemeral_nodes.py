@@ -203,6 +203,32 @@ async def test_slow_webhook_holds_the_fleet_up_once_and_not_once_per_node(group:
     assert sorted(webhook.reported) == [(Notice.FORGOTTEN, "web2"), (Notice.FORGOTTEN, "web3")]
 
 
+class CountingWebhook(FakeNotifications):
+    """Counts the notices that are on their way; `most` at the same time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = self.most = 0
+
+    async def send(self, notice: Notice, lineage: str, detail: str) -> None:
+        self.now += 1
+        self.most = max(self.most, self.now)
+        await asyncio.sleep(0)
+        await super().send(notice, lineage, detail)
+        self.now -= 1
+
+
+async def test_notices_of_a_large_group_do_not_use_up_the_open_files(group: Group) -> None:
+    node = replace((await group.played.records.read_nodes())["web2"], is_ephemeral=True)
+    for number in range(150):
+        await group.played.records.record_node(replace(node, name=f"auto{number}"))
+    await group.open()
+    group.forgetting.notifications = webhook = CountingWebhook()
+    await group.forget(2 * DAY)
+    assert await group.forget(900) == ["web2", "web3"]
+    assert webhook.most == 100
+
+
 async def test_each_beat_forgets(played: Played) -> None:
     asked: list[Fleet] = []
 
