@@ -19,6 +19,7 @@ from wellkeeper_client.record_state import Stored
 from wellkeeper_client.records import Kind, Record
 from wellkeeper_issuer.fleet.held import Held
 from wellkeeper_issuer.fleet.manifest import REMEDY, Listed, besides, nearly_full, next_manifest, sign_manifest
+from wellkeeper_issuer.fleet.other_issuers import OtherIssuers
 from wellkeeper_issuer.fleet.ports import Archive, Bundles, Feeding, Manifests
 from wellkeeper_issuer.fleet.restored import Restored
 from wellkeeper_issuer.fleet.sealing import Sealed, seal, wrap
@@ -60,6 +61,7 @@ class Distribution:
     # The public half of `fleet_key`, and its successor, which nodes learn.
     fleet_keys: tuple[str, ...] = ()
     restored: Restored = field(default_factory=Restored)
+    others: OtherIssuers | None = None
     held: Held = field(init=False)
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     # Certificates to be offered.
@@ -112,8 +114,8 @@ class Distribution:
 
         Certificates that are offered at the same time are listed in one manifest, so that nodes load them together.
         """
-        if self.restored.is_waiting:
-            return  # the refresh after the wait sends it
+        if self.restored.is_waiting or (self.others is not None and await self.others.have_replaced()):
+            return  # a later refresh sends it
         self._waiting.add(lineage)
         self.held.release(lineage)
         await asyncio.sleep(0)  # those that one reload loaded here come one after another

@@ -76,9 +76,9 @@ class Fleet:
             is_gone=self._is_gone,
         )
         self.distribution = Distribution(
-            self.feed, deps.disk, deps.fleet_key, self.bodies, clock, deps.fleet_keys, self.restored
+            self.feed, deps.disk, deps.fleet_key, self.bodies, clock, deps.fleet_keys, self.restored, self.others
         )
-        self.roll_outs = RollOuts(self.distribution, self.reports, self.bodies, self._history)
+        self.roll_outs = RollOuts(self.distribution, self.reports, self.bodies, self._history, self.others)
         self._refreshed_at = -math.inf
         self._has_changed = asyncio.Event()
 

@@ -81,10 +81,14 @@ class OtherIssuers:
             await self._reports.until(self._has_heard_all, _GREETING_SECONDS)
             self._has_waited = True
 
+    async def have_replaced(self) -> bool:
+        """Return whether a newer issuer is active, once nodes could say so."""
+        await self.hear_nodes()
+        return self.is_replaced
+
     async def check(self) -> None:
         """Raise DeferredError while a newer issuer is active: it renews."""
-        await self.hear_nodes()
-        if self.is_replaced:
+        if await self.have_replaced():
             retry_at = self._clock.now() + timedelta(seconds=SILENT_SECONDS)
             what = "nothing is ordered here"
             raise DeferredError(what, self.warning, "Stop the issuer that was replaced.", retry_at=retry_at)

@@ -8,6 +8,7 @@ from wellkeeper_client.fleet_bodies import NodeBody
 from wellkeeper_issuer.fleet.distribution import Distribution
 from wellkeeper_issuer.fleet.fleet_history import FleetHistory
 from wellkeeper_issuer.fleet.node_status import wrong_versions
+from wellkeeper_issuer.fleet.other_issuers import OtherIssuers
 from wellkeeper_issuer.fleet.reports import Reports
 from wellkeeper_node.errors import WellkeeperError
 
@@ -27,7 +28,9 @@ class RollOuts:
         reports: Reports,
         bodies: Callable[[], Mapping[str, NodeBody]],
         history: FleetHistory,
+        others: OtherIssuers,
     ) -> None:
+        self._others = others
         self._distribution = distribution
         self._reports = reports
         self._bodies = bodies
@@ -56,6 +59,8 @@ class RollOuts:
 
     def _wrong(self) -> list[tuple[str, int, list[str]]]:
         """Return the roll-outs to stop: certificate, number of the version, nodes."""
+        if self._others.is_replaced:
+            return []  # the newer issuer stops them
         bodies, listed = self._bodies(), {(name, one.version.number) for name, one in self._distribution.listed.items()}
         found = []
         for (lineage, number), names in wrong_versions(self._reports.last).items():

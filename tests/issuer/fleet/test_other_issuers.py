@@ -17,6 +17,7 @@ from wellkeeper_issuer.errors import DeferredError
 from wellkeeper_issuer.fleet.fleet import Fleet
 from wellkeeper_issuer.fleet.notices import NodeNotices
 from wellkeeper_issuer.records import Notice
+from wellkeeper_node.agent.report import CertificateReport, CertificateState
 
 WORDS = "several issuers feed this fleet: "
 
@@ -69,6 +70,24 @@ async def test_newer_issuer_is_named_and_this_one_orders_and_lists_nothing(
     assert caught.value.retry_at is not None
     assert (caught.value.retry_at - pair.clock.now()).total_seconds() == 300
     assert caught.value.why == line
+
+
+async def test_replaced_issuer_offers_nothing_and_stops_no_roll_out(pair: Pair) -> None:
+    await pair.report(pair.beat(is_newer=True))
+    await pair.fleet.distribution.offer("web")
+    assert await pair.listed() == []
+    pair.clock.advance(301)
+    await pair.fleet.beat()
+    version = await pair.played.install()
+    await pair.fleet.distribution.offer("web")
+    for node in (pair.played.web2, pair.played.web3):
+        wrong = {"web": CertificateReport(2, "ab" * 32, CertificateState.WRONG)}
+        await node.say(certificates=wrong, heartbeats=(pair.beat(is_newer=True),))
+        stored = await pair.played.relay.get(f"{Kind.REPORT}/{node.name}")
+        assert stored is not None
+        pair.fleet.reports.take(stored)
+    await pair.fleet.roll_outs.stop_wrong()
+    assert await pair.played.listed() == (2, version)
 
 
 async def test_issuer_continues_once_the_newer_one_is_silent(pair: Pair, caplog: pytest.LogCaptureFixture) -> None:
