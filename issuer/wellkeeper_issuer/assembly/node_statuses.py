@@ -22,7 +22,7 @@ async def read_waiting(settings: Settings) -> "Waiting | None":
     """Return what a restored issuer waits for, if it does. Raises SettingsError, JournalError and InstallError."""
     from wellkeeper_issuer.fleet.node_status import present
     from wellkeeper_issuer.fleet.reports import read_seen
-    from wellkeeper_issuer.fleet.restored import Heard, waiting
+    from wellkeeper_issuer.fleet.restored import GONE_SECONDS, Heard, waiting
     from wellkeeper_issuer.outside.state.restored import RestoredFile
 
     restore = RestoredFile(settings.state_dir).read()
@@ -32,7 +32,9 @@ async def read_waiting(settings: Settings) -> "Waiting | None":
         nodes, reports = await state.fleet.read_nodes(), await state.fleet.read_reports()
     kept = fleets.disk(settings).manifests.read()
     seen = {name: read_seen(one) for name, one in reports.items()}
-    left = present(nodes, seen, SystemClock().now())
+    now = SystemClock().now()
+    had_time = restore.waits_from is not None and (now - restore.waits_from).total_seconds() >= GONE_SECONDS
+    left = present(nodes, seen, now) if had_time else nodes
     return waiting(restore, Heard(left, seen, kept.manifest if kept else None), settings.fleet.restore_wait_minutes)
 
 

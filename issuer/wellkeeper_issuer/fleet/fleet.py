@@ -25,7 +25,7 @@ from wellkeeper_issuer.fleet.ports import Feeding
 from wellkeeper_issuer.fleet.rekeying import rekeyed
 from wellkeeper_issuer.fleet.relayed import RelayedResponder
 from wellkeeper_issuer.fleet.reports import Reports, Seen, read_seen
-from wellkeeper_issuer.fleet.restored import Heard, Restored
+from wellkeeper_issuer.fleet.restored import GONE_SECONDS, Heard, Restored
 from wellkeeper_issuer.fleet.roll_outs import RollOuts
 from wellkeeper_issuer.fleet.seals import Seals, to_bodies
 from wellkeeper_issuer.ports.fleet import EnrolledNode
@@ -79,7 +79,7 @@ class Fleet:
             self.feed, deps.disk, deps.fleet_key, self.bodies, clock, deps.fleet_keys, self.restored, self.others
         )
         self.roll_outs = RollOuts(self.distribution, self.reports, self.bodies, self._history, self.others)
-        self._refreshed_at = -math.inf
+        self._refreshed_at, self._listens_from = -math.inf, clock.now()
         self._has_changed = asyncio.Event()
 
     def bodies(self) -> Mapping[str, NodeBody]:
@@ -124,8 +124,12 @@ class Fleet:
 
     async def _hear_all(self) -> Heard:
         await self._read_nodes()
-        present = [name for name in self.nodes if not self._is_gone(name)]
-        return Heard(present, self.reports.last, await self.distribution.learn())
+        now = self._deps.clock.now()
+        if self.feed.failure or not self.feed.heard.is_set():
+            self._listens_from = now
+        had_time = (now - self._listens_from).total_seconds() >= GONE_SECONDS
+        expected = [name for name in self.nodes if not (had_time and self._is_gone(name))]
+        return Heard(expected, self.reports.last, await self.distribution.learn())
 
     async def _hear_nodes(self) -> None:
         """Let nodes connect and say whether another issuer took over, before they get anything."""

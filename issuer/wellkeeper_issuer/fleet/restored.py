@@ -33,6 +33,8 @@ _LOOK_SECONDS: Final = 2.0
 _MINUTE_SECONDS: Final = 60.0
 _AGAIN_SECONDS: Final = 30.0
 _SHOWN: Final = 5
+# Nodes report each minute. Before they could, ephemeral ones look as if they were gone.
+GONE_SECONDS: Final = 180.0
 REMEDY: Final = with_reload(
     "Start the missing nodes, or remove those that are gone with 'wellkeeper node remove NAME'. To continue without"
     " them, set restore_wait_minutes = 0 under [fleet]"

@@ -163,6 +163,15 @@ def test_wait_after_a_restore_is_shown_with_the_missing_nodes(program: Program, 
     assert program.run("status", "--json").json()["restore"] is None
 
 
+def test_ephemeral_node_is_missing_after_a_restore_until_it_could_report(
+    program: Program, join: Join, now: datetime
+) -> None:
+    join("web2", timedelta(hours=9), said(SERVED), is_ephemeral=True)
+    for minutes, missing in ((2, ["web2"]), (4, [])):
+        RestoredFile(program.state_dir).write(Restore(now - timedelta(minutes=minutes)))
+        assert [one["name"] for one in program.run("status", "--json").json()["restore"]["missing"]] == missing
+
+
 def test_nodes_are_metrics(program: Program, join: Join, now: datetime) -> None:
     hour = timedelta(hours=1)
     join("web2", report=said(SERVED))

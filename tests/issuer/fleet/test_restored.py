@@ -16,6 +16,7 @@ from wellkeeper_client.records import Kind
 from wellkeeper_issuer.errors import DeferredError, JournalError
 from wellkeeper_issuer.fleet.fleet import Fleet
 from wellkeeper_issuer.fleet.joins import Joins
+from wellkeeper_issuer.fleet.restored import GONE_SECONDS
 from wellkeeper_issuer.ports.fleet import Lost, Restore
 from wellkeeper_issuer.records import Rule
 from wellkeeper_node.clock import SystemClock
@@ -163,6 +164,54 @@ async def test_node_that_is_removed_is_not_waited_for(restoring: Restoring) -> N
         await until_missing(fleet, "web3")
         await restoring.records.forget_node("web3")
         await run_tasks_until(lambda: not fleet.restored.is_waiting)
+
+
+async def make_ephemeral(restoring: Restoring) -> None:
+    """Make all nodes ephemeral ones that were enrolled long before the backup."""
+    for node in (await restoring.records.read_nodes()).values():
+        enrolled_at = restoring.clock.now() - timedelta(hours=2)
+        await restoring.records.record_node(replace(node, is_ephemeral=True, enrolled_at=enrolled_at))
+
+
+async def test_ephemeral_nodes_count_although_the_backup_has_only_old_reports_of_them(restoring: Restoring) -> None:
+    await make_ephemeral(restoring)
+    fleet = await restoring.open()
+    async with running(fleet):
+        await until_missing(fleet, "web2", "web3")
+        await restoring.offer()
+        await restoring.report(*restoring.nodes)
+        await run_tasks_until(lambda: not fleet.restored.is_waiting)
+    assert fleet.restored.lost == {"web": Lost(restoring.before, 2)}
+
+
+async def test_ephemeral_node_that_does_not_report_within_three_minutes_is_gone(restoring: Restoring) -> None:
+    await make_ephemeral(restoring)
+    await restoring.offer()
+    await restoring.report(restoring.nodes[0])
+    fleet = await restoring.open()
+    async with running(fleet):
+        await until_missing(fleet, "web3")
+        restoring.clock.step(GONE_SECONDS)
+        await run_tasks_until(lambda: not fleet.restored.is_waiting)
+    assert fleet.restored.lost == {"web": Lost(restoring.before, 2)}
+
+
+async def test_ephemeral_nodes_are_not_gone_while_the_relay_is_away(restoring: Restoring) -> None:
+    await make_ephemeral(restoring)
+    restoring.relay.is_up = False
+    fleet = await restoring.open()
+    async with running(fleet):
+        await until_missing(fleet, "web2", "web3")
+        restoring.clock.step(2 * GONE_SECONDS)
+        await run_tasks_until(lambda: bool(fleet.feed.failure))
+        slept = len(restoring.clock.slept)
+        await run_tasks_until(lambda: len(restoring.clock.slept) > slept + 200)
+        restoring.relay.is_up = True
+        await run_tasks_until(lambda: not fleet.feed.failure)
+        await restoring.offer()
+        await restoring.report(*restoring.nodes)
+        await run_tasks_until(lambda: not fleet.restored.is_waiting)
+    assert fleet.restored.lost == {"web": Lost(restoring.before, 2)}
 
 
 async def test_invite_that_cannot_be_offered_does_not_prolong_the_wait(
