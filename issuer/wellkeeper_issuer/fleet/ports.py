@@ -41,6 +41,10 @@ class Archive(Protocol):
         """Return SHA-256 of the leaves that were revoked or disowned, and have not expired."""
         ...
 
+    async def never_restore(self, lineage: str, leaf_sha256: str) -> None:
+        """Mark the leaf as revoked, where there is an archive of the lineage. Idempotent."""
+        ...
+
 
 class Bundles(Protocol):
     """The newest sealed bundle of each lineage. Blocking; raises SettingsError."""

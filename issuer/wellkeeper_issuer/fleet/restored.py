@@ -186,11 +186,18 @@ class CatchingUp:
         found = self.restored.waiting = waiting(restore, heard, self._minutes)
         if found.missing and found.until is not None and self._clock.now() < found.until:
             return False
+        await self._mark_revoked(heard.manifest)
         lost = await self._find_lost(heard.manifest)
         await self._keep(replace(restore, lost=lost))
         _log_end(found.missing, heard.manifest, lost)
         await self.renew_lost(heard.manifest.lineages if heard.manifest else {})
         return True
+
+    async def _mark_revoked(self, manifest: Manifest | None) -> None:
+        """Mark what was revoked after the backup, so that neither this host nor nodes go back to it."""
+        for name, leaves in (manifest.disown if manifest else {}).items():
+            for leaf in leaves:
+                await self._archive.never_restore(name, leaf)
 
     async def _find_lost(self, manifest: Manifest | None) -> Mapping[str, Lost]:
         found = {}

@@ -81,6 +81,10 @@ class ArchiveFolder:
         )
         return frozenset(leaves - expired)
 
+    async def never_restore(self, lineage: str, leaf_sha256: str) -> None:
+        if presence.is_dir(self._root / "archive" / lineage):
+            await self._folders.never_restore(lineage, leaf_sha256)
+
 
 def _leaf(pair: Pair) -> str:
     return reading.read_certificate(pair.chain_pem).fingerprint_sha256

@@ -19,6 +19,7 @@ from wellkeeper_issuer.fleet.joins import Joins
 from wellkeeper_issuer.fleet.restored import GONE_SECONDS
 from wellkeeper_issuer.ports.fleet import Lost, Restore
 from wellkeeper_issuer.records import Rule
+from wellkeeper_node.certificates import reading
 from wellkeeper_node.clock import SystemClock
 
 
@@ -89,6 +90,26 @@ async def test_nodes_keep_the_version_that_is_lost_here_and_it_is_due_once(resto
     await fleet.beat()
     assert restoring.file.read() is None
     assert fleet.restored.lost == {}
+
+
+async def test_leaf_that_was_revoked_after_the_backup_stays_unwanted(restoring: Restoring) -> None:
+    disk = restoring.played.distribution.disk
+    pair = await disk.archive.read("web", restoring.before)
+    assert pair is not None
+    leaf = reading.read_certificate(pair.chain_pem).fingerprint_sha256
+    await restoring.played.certificates.never_restore("web", leaf)
+    restoring.clock.advance(60)
+    await restoring.played.distribution.refresh(["web"])
+    restoring.newest, restoring.manifest = (
+        await restoring.relay.get("manifest/fleet"),
+        await restoring.played.manifest(),
+    )
+    assert restoring.manifest.disown == {"web": frozenset({leaf})}
+    restoring.relay.restart()
+    fleet = await restoring.open()
+    await caught_up(restoring, fleet)
+    assert (restoring.folder / f"certificates/archive/web/.revoked-{leaf}").exists()
+    assert (await restoring.restored.manifest()).disown == {"web": frozenset({leaf})}
 
 
 async def test_answer_of_a_ca_does_not_replace_the_time_for_good(restoring: Restoring) -> None:
