@@ -193,6 +193,14 @@ def promote_by_hand(program: Program) -> None:
     (program.state_dir / MARK).unlink()
 
 
+def test_host_with_a_comma_in_its_name_is_named(program: Program, host: StandbyHost) -> None:
+    host.restore()
+    (program.state_dir / MARK).write_text(json.dumps({**host.mark(), "host": "web1, rack 2"}))
+    first, second, _ = program.run("renew").err.splitlines()
+    assert first == "wellkeeper: this host is a standby for the issuer on web1, rack 2"
+    assert second.startswith("  from its backup of ")
+
+
 def test_damaged_mark_is_an_error_and_still_a_standby(program: Program, host: StandbyHost) -> None:
     host.restore()
     mark = program.state_dir / "standby.json"

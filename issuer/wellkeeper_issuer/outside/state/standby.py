@@ -56,7 +56,7 @@ def refuse_standby(state_dir: Path) -> None:
     except PermissionError:
         return  # a user who may not look into state_dir cannot use it either, as the command then says
     if is_marked and (found := read_standby(state_dir)):
-        what, why = found.line.split(", ")
+        what, _, why = found.line.rpartition(", ")
         raise JournalError(what, why, "Run 'wellkeeper promote' if that issuer is lost.")
 
 
