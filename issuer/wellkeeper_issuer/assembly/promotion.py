@@ -8,6 +8,7 @@ Each step may be repeated: a crash leaves a standby.
 import asyncio
 import time
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -118,8 +119,7 @@ async def _issued(
 async def promote(settings: Settings, node: "NodeSettings", looked: Looked) -> None:
     """Take over, and make this host the issuer. Idempotent. Raises JournalError, InstallError and FleetError."""
     async with build.owned_state(settings, PROMOTE) as (state, _):
-        if looked.kept is not None:
-            await _take_manifest(settings, looked.kept)
+        await _take_manifest(settings, looked.kept)
         await _count(settings, state, looked.issued)
         # Its nginx is the issuer's own from now on.
         await state.fleet.forget_node(node.name)
@@ -127,14 +127,15 @@ async def promote(settings: Settings, node: "NodeSettings", looked: Looked) -> N
             remove_mark(settings.state_dir)
 
 
-async def _take_manifest(settings: Settings, kept: "Kept") -> None:
+async def _take_manifest(settings: Settings, kept: "Kept | None") -> None:
     """Continue from its numbers, and mark what no node may go back to."""
-    try:
-        await asyncio.to_thread(fleets.disk(settings).manifests.take, kept.message)
-    except OlderManifestError:
-        return
+    manifests = fleets.disk(settings).manifests
+    if kept is not None:
+        with suppress(OlderManifestError):  # the backup has a newer one
+            await asyncio.to_thread(manifests.take, kept.message)
+    newest = await asyncio.to_thread(manifests.read)
     certificates = build.certificates(settings)
-    for lineage, leaves in kept.manifest.disown.items():
+    for lineage, leaves in (newest.manifest.disown if newest else {}).items():
         if _has_archive(settings.certificates_dir, lineage):
             for leaf in leaves:
                 await certificates.never_restore(lineage, leaf)

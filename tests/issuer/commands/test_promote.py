@@ -173,6 +173,14 @@ def test_newer_manifest_in_the_backup_stays(program: Program, node: Node) -> Non
     assert kept.manifest.number == 9
 
 
+def test_newer_manifest_in_the_backup_marks_what_it_disowns(program: Program, node: Node) -> None:
+    (node.host.node_dir / "manifest.jws").unlink()
+    disown = {NAME: frozenset({OTHER_LEAF})}
+    node.kept(program.state_dir).take(sign_manifest(Manifest(9, 9, {NAME: entry(9)}, {}, disown), node.key))
+    assert program.run("promote", "--force").exit_code == 0
+    assert (program.certificates_dir / "archive" / NAME / f".revoked-{OTHER_LEAF}").exists()
+
+
 def test_disowned_certificate_that_is_not_here_needs_no_mark(program: Program, node: Node) -> None:
     disown = {"gone.example": frozenset({OTHER_LEAF})}
     manifest = Manifest(6, 6, {"gone.example": entry(6)}, {}, disown)
