@@ -75,7 +75,8 @@ def _next_steps(standby: Standby) -> tuple[str, ...]:
         "Run 'wellkeeper-node leave --yes': this host is no longer a node. Its certificates stay.",
         "Run 'wellkeeper fleet listen ADDRESS…' with an address of this host that node.toml has on the other nodes.",
         *(services.sentence("enable --now", unit) for unit in ("wellkeeper-responder", "wellkeeper")),
-        "Run 'wellkeeper status --nodes', and make a backup.",
+        "Run 'wellkeeper status': the issuer orders nothing until all nodes have reported, and names the missing ones.",
+        "Make a backup.",
     )
 
 

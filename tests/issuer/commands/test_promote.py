@@ -83,6 +83,7 @@ def test_standby_becomes_the_issuer_with_the_manifest_of_its_node(program: Progr
     assert lines[1] == "relay     10.0.0.1:8404: refused"
     assert "lacks     b.example, which is ordered again" in lines
     assert "Run 'wellkeeper-node leave --yes'" in finished.out
+    assert "the issuer orders nothing until all nodes have reported" in finished.out
     assert not node.is_standby
     assert node.host.nodes() == []
     kept = node.kept(program.state_dir).read()
