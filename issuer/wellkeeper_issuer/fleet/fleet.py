@@ -119,6 +119,7 @@ class Fleet:
         now = int(self._deps.clock.now().timestamp())
         await self.feed.put(*(node_record(*one, now) for one in self.bodies().items()), self.others.heartbeat())
         await self.feed.try_refused()
+        self.others.warn()
         if self._deps.joins is not None:
             await self._deps.joins.offer(self.feed)
 

@@ -12,6 +12,9 @@ from tests.issuer.fleet.played import Played, running
 from tests.issuer.fleet.restores import MINUTES, Restoring
 from tests.issuer.fleet.test_joins import OPEN, Notes
 from tests.joins import INVITE
+from tests.relay.messages import FLEET_KEY
+from wellkeeper_client import records
+from wellkeeper_client.heartbeats import Heartbeat, IssuerId
 from wellkeeper_client.records import Kind
 from wellkeeper_issuer.errors import DeferredError, JournalError
 from wellkeeper_issuer.fleet.fleet import Fleet
@@ -255,6 +258,18 @@ async def test_node_may_join_meanwhile_and_is_waited_for(restoring: Restoring, c
     async with running(fleet):
         await until_missing(fleet, "web9")
         assert await restoring.relay.keys(Kind.INVITE) == [f"invite/{INVITE.id}"]
+
+
+async def test_another_issuer_is_logged_meanwhile(restoring: Restoring, caplog: pytest.LogCaptureFixture) -> None:
+    fleet, now = await restoring.open(), int(restoring.clock.now().timestamp())
+    beat = records.sign(Heartbeat(IssuerId("b" * 22, "web9", now + 9), now + 9).to_record(), FLEET_KEY)
+    await restoring.nodes[0].say(heartbeats=(beat,))
+    async with running(fleet):
+        await run_tasks_until(lambda: "web2" in fleet.reports.last)
+        slept = len(restoring.clock.slept)
+        await run_tasks_until(lambda: len(restoring.clock.slept) > slept + 200)
+        assert fleet.restored.is_waiting
+    assert "several issuers feed this fleet" in caplog.text
 
 
 async def test_another_worker_may_end_the_wait(restoring: Restoring) -> None:
