@@ -7,6 +7,7 @@ import pytest
 
 from tests.fakes import FakeClock
 from tests.issuer.fleet.played import Played
+from tests.issuer.fleet.restores import Restoring
 
 
 class SteadyClock(FakeClock):
@@ -30,4 +31,11 @@ async def played(folder: Path, clock: FakeClock) -> Played:
     made = Played(folder, clock)
     await made.install()
     await made.join(made.web2, made.web3)
+    return made
+
+
+@pytest.fixture
+async def restoring(played: Played) -> Restoring:
+    made = Restoring(played, played.folder / "restored")
+    await made.lose()
     return made

@@ -4,7 +4,7 @@ import shutil
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from tests.fakes import FakeClock
+from tests.fakes import FakeClock, run_tasks_until
 from tests.fakes_state import FakeSchedules
 from tests.issuer.fleet.played import Played
 from tests.issuer.fleet.relays import PlayedNode
@@ -85,3 +85,7 @@ def schedule(version: str, now: datetime) -> Schedule:
         Rule.LIFETIME,
         now + timedelta(days=60),
     )
+
+
+async def until_missing(fleet: Fleet, *names: str) -> None:
+    await run_tasks_until(lambda: set(fleet.restored.waiting.missing) == set(names))
