@@ -131,4 +131,5 @@ def _show(found: Sequence[Finding], result: Mapping[str, Any], lines: Sequence[s
         return
     if found:
         findings.show(found, common.Verbosity.VERBOSE)
-    click.echo("\n".join(lines))
+    for line in lines:
+        click.echo(line)

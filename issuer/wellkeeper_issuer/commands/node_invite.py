@@ -27,7 +27,7 @@ from wellkeeper_issuer.settings.choice import choose
 from wellkeeper_issuer.settings.values import parse_name
 from wellkeeper_node.clock import SystemClock
 from wellkeeper_node.happened import Happened, What
-from wellkeeper_node.wording import format_time
+from wellkeeper_node.wording import counted, format_time
 
 _WAITS: Final = "No daemon runs, so this command waits until the node has joined. Ctrl-C ends it."
 _WAITS_FOR_DAEMON: Final = f"No daemon runs, so no node can join yet. {services.sentence('start', 'wellkeeper')}"
@@ -199,8 +199,8 @@ def _explain(made: Invite, kept: OpenInvite) -> str:
     if kept.is_reusable:
         return (
             f"On each node, run 'sudo wellkeeper-node join' and paste this line, before {until}. It is good for"
-            f" {kept.uses}, so treat it like a private key. To end it: sudo wellkeeper node invite --revoke"
-            f" {kept.id}\n\n{made.line}\n"
+            f" {counted(kept.uses, 'node')}, so treat it like a private key. To end it: sudo wellkeeper node invite"
+            f" --revoke {kept.id}\n\n{made.line}\n"
         )
     return (
         f"On {made.node}, run 'sudo wellkeeper-node join' and paste this line, which is secret until it is used, before"

@@ -77,7 +77,7 @@ def test_text_says_how_many_until_when_and_how_it_ends(listening: Program) -> No
     finished = listening.run("node", "invite", "--uses", "2", "--certificates", "all")
     (listed,) = invites(listening)
     assert listed["certificates"] == ["*"]
-    assert "It is good for 2, so treat it like a private key" in finished.out
+    assert "It is good for 2 nodes, so treat it like a private key" in finished.out
     assert f"--revoke {listed['id']}" in finished.out
     assert "No daemon runs, so no node can join yet." in finished.err
 
