@@ -1,5 +1,6 @@
 """The daemon's status endpoint behind a real nginx, with the unmodified snippet except for its two paths."""
 
+import asyncio
 import base64
 from dataclasses import replace
 from pathlib import Path
@@ -37,6 +38,14 @@ async def get(host: Host, path: str, method: str = "GET", password: str | None =
     return await ask(TcpAddress(*host.http), method, f"/wellkeeper{path}", headers)
 
 
+async def metrics_once_served(host: Host) -> Reply:
+    """Return the metrics once they say so: the daemon records it after the handshake, and keeps a text for seconds."""
+    served = b'wellkeeper_certificate_served{certificate="web"} 1.0'
+    while served not in (reply := await get(host, "/metrics")).body:  # noqa: ASYNC110 - another process
+        await asyncio.sleep(0.2)
+    return reply
+
+
 async def test_nginx_asks_for_a_password_before_it_shows_the_status(folder: Path) -> None:
     snippet, socket = snippet_for(folder)
     async with running_host(folder, {"web": [NAME]}) as host:
@@ -49,8 +58,7 @@ async def test_nginx_asks_for_a_password_before_it_shows_the_status(folder: Path
             assert [(await get(host, "/healthz", password=one)).status for one in (None, "wrong")] == [401, 401]
             assert (await get(host, "/readyz", "POST")).status == 403
             assert (await get(host, "/readyz", "HEAD")).status == 200
-            metrics = await get(host, "/metrics")
-            assert 'wellkeeper_certificate_served{certificate="web"} 1.0' in metrics.body.decode()
+            metrics = await metrics_once_served(host)
             assert 'wellkeeper_stage_seconds_count{stage="reload"} 1.0' in metrics.body.decode()
             assert metrics.headers["Cache-Control"] == "no-store"
             (shown,) = (await get(host, "/v1/status")).json()["certificates"]
