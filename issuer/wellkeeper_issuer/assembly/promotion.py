@@ -1,6 +1,7 @@
 """Make a standby the issuer: find out whether the other one is lost, and take over what its node has.
 
-    look: agent's report, its manifest ──▶ take: manifest, marks, uses of limits ──▶ not a node any more ──▶ no standby
+    look: agent's report, its manifest ──▶ take: manifest, marks, uses of limits ──▶ forget older work
+                                                                     no standby ◀── not a node any more ◀──┘
 
 Each step may be repeated: a crash leaves a standby.
 """
@@ -27,15 +28,17 @@ from wellkeeper_issuer.settings.cas import limits
 from wellkeeper_node import durable
 from wellkeeper_node.agent.shown import StatusFile
 from wellkeeper_node.bundles.kept import ManifestFile
+from wellkeeper_node.certificates import reading
 from wellkeeper_node.certificates.leaves import read_leaves
 from wellkeeper_node.certificates.live import LiveFolder
 from wellkeeper_node.certificates.removal import read_versions
 from wellkeeper_node.clock import SystemClock
 from wellkeeper_node.errors import OlderManifestError
+from wellkeeper_node.model import Flip
 from wellkeeper_node.start import SILENT_SECONDS, STATUS_FILE
 
 if TYPE_CHECKING:
-    from wellkeeper_issuer.model import Lineage
+    from wellkeeper_issuer.model import Attempt, Lineage
     from wellkeeper_node.bundles.kept import Kept
     from wellkeeper_node.model import Certificate
     from wellkeeper_node.settings import NodeSettings
@@ -121,6 +124,7 @@ async def promote(settings: Settings, node: "NodeSettings", looked: Looked) -> N
     async with build.owned_state(settings, PROMOTE) as (state, _):
         await _take_manifest(settings, looked.kept)
         await _count(settings, state, looked.issued)
+        await _forget_older(settings.certificates_dir, state, {lineage.name for lineage, _ in looked.issued})
         # Its nginx is the issuer's own from now on.
         await state.fleet.forget_node(node.name)
         with durable.translated(settings.state_dir):
@@ -141,8 +145,8 @@ async def _take_manifest(settings: Settings, kept: "Kept | None") -> None:
                 await certificates.never_restore(lineage, leaf)
 
 
-def _has_archive(certificates_dir: Path, lineage: str) -> bool:
-    return (certificates_dir / "archive" / lineage).is_dir()
+def _has_archive(certificates_dir: Path, lineage: str, version: str = "") -> bool:
+    return (certificates_dir / "archive" / lineage / version).is_dir()
 
 
 async def _count(settings: Settings, state: State, issued: "Collection[tuple[Lineage, Certificate]]") -> None:
@@ -157,3 +161,29 @@ async def _count(settings: Settings, state: State, issued: "Collection[tuple[Lin
         # Two that were issued in the same second count twice.
         at = certificate.not_before + timedelta(microseconds=int(certificate.fingerprint_sha256[:8], 16) % 1_000_000)
         await counting.count_issued(url, limits(settings, url), named, at)
+
+
+async def _forget_older(certificates_dir: Path, state: State, issued: Collection[str]) -> None:
+    """Forget what the backup was about to install, where this host has something newer: nothing goes back.
+
+    `issued` are certificates with a version that was issued after the backup.
+    """
+    live = await LiveFolder(certificates_dir).versions()
+    found = await read_leaves(certificates_dir, live)
+    leaves = {name: leaf for name, leaf in found.items() if not leaf.is_self_signed}
+    for name in await state.attempts.under_way():
+        attempt = await state.attempts.read_attempt(name)
+        if attempt is not None and _is_outdated(attempt, leaves.get(name), issued):
+            await state.attempts.forget_attempt(name)
+    for name, flip in (await state.deliveries.undelivered()).items():
+        # Names of versions sort by age. The archive is this node's, so a newer one may be missing.
+        is_missing = not _has_archive(certificates_dir, name, flip.after)
+        if name in leaves and (is_missing or flip.after < live[name]):
+            await state.deliveries.record_returned(Flip(name, live[name], live[name]))
+
+
+def _is_outdated(attempt: "Attempt", live: "Certificate | None", issued: Collection[str]) -> bool:
+    """Return whether its certificate is older than the live one; without a chain, it may be one that was issued."""
+    if attempt.chain_pem is None:
+        return attempt.lineage in issued
+    return live is not None and reading.read_certificate(attempt.chain_pem).not_before < live.not_before

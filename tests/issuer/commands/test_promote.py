@@ -5,6 +5,7 @@ import os
 import sqlite3
 import time
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -15,17 +16,20 @@ from tests.fakes_deliver import FakeCa, dns
 from tests.fleet import OTHER_LEAF, entry
 from tests.issuer.commands.conftest import Program
 from tests.issuer.commands.standbys import FLEET, NODE, StandbyHost
-from tests.issuer.commands.statuses import LIMITED, NAME, install
+from tests.issuer.commands.statuses import ATTEMPT, HOUR, LIMITED, NAME, NOW, install, record, write
 from tests.json_docs import assert_documented
 from wellkeeper_client import records
 from wellkeeper_client.heartbeats import Heartbeat, IssuerId
 from wellkeeper_client.signing import key_id
 from wellkeeper_issuer.fleet.manifest import sign_manifest
 from wellkeeper_issuer.outside.keys.fleet_keys import FleetKeys
+from wellkeeper_issuer.outside.state.state import open_state
 from wellkeeper_node.agent.report import Report
 from wellkeeper_node.agent.shown import Shown, StatusFile
 from wellkeeper_node.bundles.kept import ManifestFile
 from wellkeeper_node.bundles.manifest import Manifest
+from wellkeeper_node.certificates.placeholders import make_self_signed
+from wellkeeper_node.model import Flip, Pair
 
 OTHER = IssuerId("b" * 22, "web1", 1)
 
@@ -59,6 +63,15 @@ class Node:
     def uses(self) -> list[tuple[str, float]]:
         with closing(sqlite3.connect(self.program.state_dir / "state.db")) as connection:
             return connection.execute("SELECT spent, at FROM uses ORDER BY at").fetchall()
+
+    def left(self) -> tuple[dict[str, Flip], list[str]]:
+        """Return what must be delivered, and the certificates with an attempt."""
+
+        async def read() -> tuple[dict[str, Flip], list[str]]:
+            async with open_state(self.program.state_dir / "state.db", may_write=False) as state:
+                return await state.deliveries.undelivered(), list(await state.attempts.under_way())
+
+        return asyncio.run(read())
 
     @property
     def is_standby(self) -> bool:
@@ -164,6 +177,65 @@ def test_certificates_issued_after_the_backup_count_for_limits_once(program: Pro
     (program.state_dir / "standby.json").write_bytes(mark)  # it was killed before it removed the mark
     assert program.run("promote").exit_code == 0
     assert node.uses() == uses
+
+
+def test_version_that_the_backup_was_to_deliver_does_not_replace_a_newer_one(program: Program, node: Node) -> None:
+    older, newer = install(program, pair(-HOUR)), install(program, pair(HOUR))
+    record(program, older)
+    assert program.run("promote").exit_code == 0
+    assert node.left() == ({NAME: Flip(NAME, newer, newer)}, [])
+
+
+def test_version_that_the_node_has_not_got_is_not_delivered(program: Program, node: Node) -> None:
+    live = install(program, pair(-HOUR))
+    record(program, "20990101T000000Z-00000000")
+    assert program.run("promote").exit_code == 0
+    assert node.left() == ({NAME: Flip(NAME, live, live)}, [])
+
+
+def test_newer_version_of_the_node_that_is_not_live_is_still_to_be_delivered(program: Program, node: Node) -> None:
+    older = pair(-HOUR)
+    install(program, older)
+    newer = install(program, pair(HOUR))
+    install(program, older)
+    record(program, newer)
+    assert program.run("promote").exit_code == 0
+    assert node.left() == ({NAME: Flip(NAME, None, newer)}, [])
+
+
+@pytest.mark.parametrize(
+    ("chain_age", "live_age", "is_kept"),
+    [(1, 0, False), (0, 1, True), (None, -1, False), (None, 1, True)],
+)
+def test_attempt_of_the_backup_is_forgotten_if_the_node_has_something_newer(
+    program: Program, node: Node, chain_age: int | None, live_age: int, is_kept: bool
+) -> None:
+    install(program, pair(-live_age * HOUR))
+    chain_pem = None if chain_age is None else pair(-chain_age * HOUR).chain_pem
+    write(program, lambda state: state.attempts.record_attempt(replace(ATTEMPT, chain_pem=chain_pem)))
+    assert program.run("promote").exit_code == 0
+    assert node.left() == ({}, [NAME] * is_kept)
+
+
+def test_attempt_for_a_certificate_that_the_node_lacks_is_kept(program: Program, node: Node) -> None:
+    attempt = replace(ATTEMPT, lineage="b.example", chain_pem=pair(-HOUR).chain_pem)
+    write(program, lambda state: state.attempts.record_attempt(attempt))
+    assert program.run("promote").exit_code == 0
+    assert node.left() == ({}, ["b.example"])
+
+
+def test_placeholder_of_the_node_is_nothing_newer(program: Program, node: Node) -> None:
+    older = install(program, pair(-HOUR))
+    install(program, make_self_signed([dns(NAME)], 1, NOW + HOUR))
+    record(program, older)
+    attempt = replace(ATTEMPT, chain_pem=pair(-HOUR).chain_pem)
+    write(program, lambda state: state.attempts.record_attempt(attempt))
+    assert program.run("promote").exit_code == 0
+    assert node.left() == ({NAME: Flip(NAME, None, older)}, [NAME])
+
+
+def pair(later: timedelta) -> Pair:
+    return FakeCa(NOW + later).pair(dns(NAME))
 
 
 def test_newer_manifest_in_the_backup_stays(program: Program, node: Node) -> None:
