@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
 
+from tests.fakes_deliver import FakeCa
 from tests.issuer.commands.backups import files
 from tests.issuer.commands.conftest import Program
 from tests.issuer.commands.standbys import FLEET, NODE, StandbyHost
@@ -211,3 +213,48 @@ def test_damaged_mark_is_an_error_and_still_a_standby(program: Program, host: St
     mark.mkdir()
     finished = program.run("renew")
     assert (finished.exit_code, f"cannot read {mark}" in finished.err) == (1, True)
+
+
+@pytest.mark.parametrize("is_folder", [False, True])
+def test_newer_backup_replaces_no_file_elsewhere(
+    program: Program, host: StandbyHost, tmp_path: Path, is_folder: bool
+) -> None:
+    host.restore()
+    promote_by_hand(program)
+    bundle = name_bundle(host, tmp_path / "elsewhere")
+    bundle.unlink()
+    assert host.restore().exit_code == 0
+    found = bundle / "of the host" if is_folder else bundle
+    if is_folder:
+        bundle.unlink()
+        bundle.mkdir()
+    found.write_text("of the host")
+    finished = host.restore()
+    assert finished.exit_code == 1
+    assert f"cannot restore over what is there\n  {bundle} exists" in finished.err
+    assert host.restore("--dry-run", "--json").json()["exists"] == [str(bundle)]
+    assert found.read_text() == "of the host"
+
+
+def test_newer_backup_replaces_files_beside_the_settings_but_no_folder(program: Program, host: StandbyHost) -> None:
+    host.restore()
+    promote_by_hand(program)
+    bundle = name_bundle(host, program.config.parent)
+    assert host.restore().exit_code == 0
+    restored = bundle.read_text()
+    bundle.write_text("edited")
+    assert host.restore().exit_code == 0
+    assert bundle.read_text() == restored
+    bundle.unlink()
+    bundle.mkdir()
+    (bundle / "of the host").touch()
+    assert f"{bundle} exists" in host.restore().err
+
+
+def name_bundle(host: StandbyHost, folder: Path) -> Path:
+    """Let the issuer's settings name a CA bundle, make its backup, and return the place of the bundle."""
+    folder.mkdir(exist_ok=True)
+    bundle = folder / "ca.pem"
+    bundle.write_bytes(FakeCa().root.public_bytes(Encoding.PEM))
+    host.back_up(f"{FLEET}\n[[cas]]\nname = 'own'\ndirectory = 'https://ca.example/d'\nbundle = '{bundle}'")
+    return bundle

@@ -34,8 +34,8 @@ _OURS: Final = durable.Owner()
 class Restoring:
     """A restore of these items; `digest` names the backup. Blocking.
 
-    `replaced` are directories of an earlier restore, all of whose content goes; what else is in the way goes then, too.
-    All methods raise BackupError, JournalError and OSError.
+    `replaced` are directories of an earlier restore, all of whose content goes; files beside the main settings are
+    replaced then, too. All methods raise BackupError, JournalError and OSError.
     """
 
     items: Sequence[Item]
@@ -70,14 +70,20 @@ class Restoring:
 
     def taken(self) -> Sequence[Path]:
         """Return what is in the way."""
-        if self.replaced:
-            return []
-        found = dict.fromkeys([self.state_dir] if set(_names(self.state_dir)) - _EMPTY else [])
+        has_state = not self.replaced and set(_names(self.state_dir)) - _EMPTY
+        found = dict.fromkeys([self.state_dir] if has_state else [])
         for item in self.items:
             place = item.base / item.top
-            if item.base != self.state_dir and item.top and place not in found and self._is_taken(item, place):
+            if item.base == self.state_dir or not item.top or place in found or self._may_replace(item, place):
+                continue
+            if self._is_taken(item, place):
                 found[place] = None
         return list(found)
+
+    def _may_replace(self, item: Item, place: Path) -> bool:
+        """Return whether this is in the way because of an earlier restore; the main settings are the last item."""
+        is_setting = item.base == self.items[-1].base and not presence.is_dir(place)
+        return item.base in self.replaced or (bool(self.replaced) and is_setting)
 
     def stage(self) -> None:
         """Write everything beside its place, durably, and decide. What fails leaves nothing behind."""
