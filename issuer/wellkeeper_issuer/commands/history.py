@@ -64,7 +64,7 @@ def history(  # noqa: PLR0913 - the options
 
     With NAME, only what is about this node, certificate or other subject. 'wellkeeper run' is the daemon.
     """
-    state_dir = options.read(config).state_dir
+    state_dir = options.read(config, is_for_standbys=True).state_dir
     entries, damaged = _read(state_dir)
     found = [one for one in entries if _is_wanted(one, name, since, kinds)]
     shown = found[-limit:]

@@ -78,7 +78,9 @@ def test_nothing_is_changed_on_a_standby(program: Program, host: StandbyHost) ->
     assert files(program.folder) == before
 
 
-@pytest.mark.parametrize("command", [["why", NAME], ["list"], ["node", "list"], ["config", "check"], ["key", "list"]])
+@pytest.mark.parametrize(
+    "command", [["why", NAME], ["list"], ["history"], ["node", "list"], ["config", "check"], ["key", "list"]]
+)
 def test_commands_that_only_show_something_work(program: Program, host: StandbyHost, command: list[str]) -> None:
     host.restore()
     assert program.run(*command).exit_code == 0
