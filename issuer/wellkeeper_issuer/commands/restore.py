@@ -115,19 +115,23 @@ def _restore(read: _Found, config: Path | None, *, is_standby: bool, is_dry: boo
     from wellkeeper_issuer.commands.backing_up import standby
     from wellkeeper_issuer.outside.backup.places import find_items
     from wellkeeper_issuer.outside.backup.placing import Restoring
+    from wellkeeper_issuer.outside.state.standby import read_standby
 
     found = read.contents
     given, origin = find_settings(config)
     path = Path(found.manifest.settings) if origin == "default" else given.absolute()
     places = Path(found.manifest.state_dir), Path(found.manifest.certificates_dir)
     items = [*_mark(found), *find_items(found, path)]
-    chosen = standby.choose(found.manifest, items, path) if is_standby else (items, ())
-    restoring = Restoring(chosen[0], *places, read.digest, chosen[1])
-    details = {"sha256": read.digest, **({"as": "standby"} if is_standby else {})}
+    restoring = Restoring(items, *places, read.digest)
     try:
+        if is_standby and not restoring.is_decided:
+            chosen, replaced = standby.choose(found.manifest, items, path)
+            restoring = Restoring(chosen, *places, read.digest, replaced)
         if is_dry:
             return _Result(found, False, False, () if restoring.is_decided else restoring.taken(), ())
         is_continued = _place(restoring)
+        is_standby = read_standby(restoring.state_dir) is not None  # an interrupted run has decided it
+        details = {"sha256": read.digest, **({"as": "standby"} if is_standby else {})}
         build.history(restoring.state_dir).add(Happened(What.BACKUP_RESTORED, str(read.file), details))
     except OSError as error:
         what, why = f"cannot restore into {error.filename or restoring.state_dir}", error.strerror or str(error)

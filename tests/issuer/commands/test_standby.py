@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -9,7 +10,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from tests.fakes_deliver import FakeCa
-from tests.issuer.commands.backups import files
+from tests.issuer.commands.backups import Backup, files
 from tests.issuer.commands.conftest import Program
 from tests.issuer.commands.standbys import FLEET, NODE, StandbyHost
 from tests.issuer.commands.statuses import NAME
@@ -126,20 +127,14 @@ def test_backup_that_cannot_be_used_leaves_the_earlier_standby(host: StandbyHost
 @pytest.mark.parametrize("is_removed", [False, True])
 def test_replacement_that_was_killed_is_completed(program: Program, host: StandbyHost, is_removed: bool) -> None:
     host.restore()
-    staging, database = program.state_dir / STAGING, program.state_dir / "state.db"
-    staging.mkdir()
-    database.rename(staging / database.name)
-    if not is_removed:
-        database.write_text("former")
     (program.state_dir / "former.json").write_text("")
-    digest = hashlib.sha256(host.backup.file.read_bytes()).hexdigest()
-    where = str(program.state_dir)
-    decision = {"digest": digest, "tops": [[where, database.name]], "gone": [[where, "former.json"]]}
-    (staging / DECIDED).write_text(json.dumps(decision))
+    interrupt(host.backup, ["state.db"], ["former.json"])
+    if not is_removed:
+        (program.state_dir / "state.db").write_text("former")
     assert host.restore("--json").json()["is_continued"]
     assert host.nodes() == [NODE]
     assert not (program.state_dir / "former.json").exists()
-    assert not staging.exists()
+    assert not (program.state_dir / STAGING).exists()
 
 
 def test_issuer_is_never_replaced_by_a_standby(program: Program, host: StandbyHost) -> None:
@@ -260,3 +255,41 @@ def name_bundle(host: StandbyHost, folder: Path) -> Path:
     bundle.write_bytes(FakeCa().root.public_bytes(Encoding.PEM))
     host.back_up(f"{FLEET}\n[[cas]]\nname = 'own'\ndirectory = 'https://ca.example/d'\nbundle = '{bundle}'")
     return bundle
+
+
+def test_interrupted_standby_stays_one_when_it_is_completed_without_the_option(host: StandbyHost) -> None:
+    host.restore()
+    interrupt(host.backup, ["state.db", MARK])
+    finished = host.backup.restore()
+    assert "run 'wellkeeper promote' here." in finished.out.splitlines()[-1]
+    assert restored_as(host) == "standby"
+
+
+def test_interrupted_restore_of_an_issuer_stays_one_when_it_is_completed_as_a_standby(host: StandbyHost) -> None:
+    host.backup.lose()
+    host.backup.restore()
+    interrupt(host.backup, ["state.db"])
+    (host.program.certificates_dir / STAGING).mkdir()
+    assert not host.restore("--dry-run", "--json").json()["exists"]
+    finished = host.restore()
+    assert "the issuer orders nothing until all nodes have reported" in finished.out.splitlines()[-1]
+    assert restored_as(host) is None
+    assert not list(host.program.folder.rglob(STAGING))
+
+
+def interrupt(backup: Backup, names: list[str], gone: Sequence[str] = ()) -> None:
+    """Put files of the state back, as if the process had been killed before it renamed them, and removed others."""
+    where = backup.program.state_dir
+    (where / STAGING).mkdir()
+    for name in names:
+        (where / name).rename(where / STAGING / name)
+    digest = hashlib.sha256(backup.file.read_bytes()).hexdigest()
+    tops, removed = [[str(where), name] for name in names], [[str(where), name] for name in gone]
+    decision = {"digest": digest, "tops": tops, "gone": removed}
+    (where / STAGING / DECIDED).write_text(json.dumps(decision))
+
+
+def restored_as(host: StandbyHost) -> str | None:
+    """Return what the history says about the last restore."""
+    details: dict[str, str] = host.program.run("history", "--json").json()["events"][-1]["details"]
+    return details.get("as")
