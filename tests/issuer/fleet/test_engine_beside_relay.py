@@ -51,6 +51,14 @@ async def test_both_have_everything_and_nodes_the_access(played: Played, clock: 
     await asyncio.wait([leasing])
 
 
+async def test_news_of_the_engine_count_while_the_relay_is_away(played: Played, clock: FakeClock) -> None:
+    fleet = await played.open(engine=LeasedRecords(FakeRelay(clock), "issuer", clock), access=ACCESS)
+    relay, engine = fleet.feeds
+    assert fleet.feed.heard is relay.heard
+    relay.failure = "no answer"
+    assert fleet.feed.heard is engine.heard
+
+
 async def test_nodes_of_a_fleet_without_an_engine_get_no_access(played: Played) -> None:
     fleet = await played.open()
     async with running(fleet):
