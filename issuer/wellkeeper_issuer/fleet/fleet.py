@@ -125,6 +125,9 @@ class Fleet:
 
     async def _hear_all(self) -> Heard:
         await self._read_nodes()
+        if self._deps.joins is not None:
+            with suppress(WellkeeperError):  # logged once a minute
+                await self._deps.joins.offer(self.feed)
         now = self._deps.clock.now()
         if self.feed.failure or not self.feed.heard.is_set():
             self._listens_from = now
@@ -133,19 +136,23 @@ class Fleet:
         return Heard(expected, self.reports.last, await self.distribution.learn())
 
     async def _hear_nodes(self) -> None:
-        """Let nodes connect and say whether another issuer took over, before they get anything."""
-        now = int(self._deps.clock.now().timestamp())
-        with suppress(WellkeeperError):
-            await self.feed.put(*(node_record(name, body, now) for name, body in self.bodies().items()))
-        await self.others.hear_nodes()
+        """Let nodes connect, join, and say whether another issuer took over, before they get anything."""
+        hearing = asyncio.ensure_future(self.others.hear_nodes())
+        try:
+            while not hearing.done():
+                with suppress(WellkeeperError):  # the next beat repeats it, and logs what fails
+                    await self._greet()
+                await self._pause(hearing)
+        finally:
+            hearing.cancel()
 
-    async def _pause(self) -> None:
-        """Wait until the next beat; other settings, and a node that joins or leaves, bring it forward."""
+    async def _pause(self, *others: asyncio.Future[Any]) -> None:
+        """Wait until the next beat; other settings, a node that joins or leaves, and `others` bring it forward."""
         waits: list[asyncio.Future[Any]] = [asyncio.ensure_future(self._deps.records.wait_for_change())]
         waits.append(asyncio.ensure_future(self._has_changed.wait()))
         waits.append(asyncio.ensure_future(self._deps.clock.sleep(_BEAT_SECONDS)))
         try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait([*waits, *others], return_when=asyncio.FIRST_COMPLETED)
         finally:
             self._has_changed.clear()
             for one in waits:
