@@ -51,7 +51,7 @@ _BACKDATED: Final = timedelta(hours=1)
 class Looked:
     """Knowledge of this host; `doubts` are reasons to believe that the other issuer works, or nodes would not follow.
 
-    `relays` says of each relay why there is no contact, "" if there is. `missing` are certificates that this host
+    `relays` has the failure of each relay, "" for one that answers. `missing` are certificates that this host
     lacks, `issued` those that were issued after the backup.
     """
 
