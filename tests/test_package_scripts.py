@@ -102,3 +102,11 @@ def test_purge_removes_the_patch_of_setup(host: Host) -> None:
     host.run("postrm", "purge")
     assert not (host.root / "etc/wellkeeper").exists()
     assert not host.upstream.exists()
+
+
+@pytest.mark.parametrize("step", ["remove", "purge"])
+def test_metrics_go_with_the_package(host: Host, step: str) -> None:
+    name = "var/lib/prometheus/node-exporter/wellkeeper.prom"
+    host.write(name, "")
+    host.run("postrm", step)
+    assert not (host.root / name).exists()
