@@ -6,6 +6,7 @@ responder; *live* is the version that nginx reads.
 
 import hashlib
 import re
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -14,6 +15,8 @@ from enum import StrEnum
 MAX_LINEAGE_NAME = 240
 # A directory has this name: not a path, not hidden, not an option, and the same on file systems that ignore case.
 LINEAGE_NAME = re.compile(rf"(?!.*\.\.)[a-z0-9_][a-z0-9._-]{{0,{MAX_LINEAGE_NAME - 1}}}")
+# Only certificates that another client obtains have such names.
+WILDCARD = "*."
 ERROR_PREFIX = "urn:ietf:params:acme:error:"
 
 _DIGEST_CHARACTERS = 16
@@ -41,6 +44,16 @@ class Identifier:
 
     def __str__(self) -> str:
         return self.value
+
+    @property
+    def is_wildcard(self) -> bool:
+        return self.value.startswith(WILDCARD)
+
+    def is_covered_by(self, identifiers: Collection["Identifier"]) -> bool:
+        """Return whether a certificate with these is valid for it: a wildcard stands for one label (RFC 9525)."""
+        _, dot, parent = self.value.partition(".")
+        is_below_a_wildcard = bool(dot) and Identifier(self.type, f"{WILDCARD}{parent}") in identifiers
+        return self in identifiers or (self.type is IdentifierType.DNS and is_below_a_wildcard)
 
 
 class KeyType(StrEnum):

@@ -1,7 +1,8 @@
 """Choose where a certificate must be served: at each TLS address of the server blocks that name it, for its names.
 
 nginx chooses the server block for a name at an address as in ngx_http_server_names(3): the exact name, the longest
-wildcard at the start, the longest at the end, the first regular expression, the default server.
+wildcard at the start, the longest at the end, the first regular expression, the default server. A wildcard in the
+certificate is verified with the names below it that the server blocks have.
 """
 
 import re
@@ -13,6 +14,8 @@ from typing import Final
 from wellkeeper_node.model import Identifier, IdentifierType, Listener, Server
 
 _Address = tuple[str, int]
+# The label that stands for a wildcard, where no server block has a name below it.
+_ANY_LABEL: Final = "wellkeeper-check"
 _LOOPBACK: Final = frozenset({"127.0.0.1", "::1"})
 # PCRE writes named groups in three ways, Python in one.
 _GROUP: Final = re.compile(r"\(\?<(?=[A-Za-z_])")
@@ -45,7 +48,7 @@ def at_configured(identifiers: Collection[Identifier], addresses: Sequence[_Addr
     """Return the handshakes at the addresses that the settings give for this certificate; none: it is hidden."""
     if not addresses:
         return Plan((), is_named=True, hidden="nothing on this host serves it (https_addresses = [])")
-    return Plan(tuple(_at_all(identifiers, addresses)), is_named=True)
+    return Plan(tuple(_at_all(_names(identifiers, ()), addresses)), is_named=True)
 
 
 def plan(
@@ -60,6 +63,7 @@ def plan(
     place of a loopback address with the same port.
     """
     naming = [one for one in servers if any(map(is_its_own, one.chain_paths))]
+    identifiers = _names(identifiers, naming or servers)
     listeners = dict.fromkeys(listener for one in naming for listener in one.listeners)
     visible = [one for one in listeners if one.is_visible]
     if listeners and not visible:
@@ -85,7 +89,30 @@ def everywhere(
     visible = [listener for one in servers for listener in one.listeners if listener.is_visible]
     places: dict[_Address, bool | None] = dict.fromkeys(addresses)
     places.update((one.address, one.speaks_proxy_protocol) for one in visible)
-    return tuple(Question(place, one, speaks) for place, speaks in places.items() for one in sorted(identifiers))
+    names = sorted(_names(identifiers, servers))
+    return tuple(Question(place, one, speaks) for place, speaks in places.items() for one in names)
+
+
+def _names(identifiers: Collection[Identifier], servers: Sequence[Server]) -> frozenset[Identifier]:
+    """Return the identifiers with names instead of wildcards, which no client asks for."""
+    found = set[Identifier]()
+    for one in identifiers:
+        found |= _below(one, servers) if one.is_wildcard else {one}
+    return frozenset(found)
+
+
+def _below(wildcard: Identifier, servers: Sequence[Server]) -> set[Identifier]:
+    """Return the names below a wildcard for which the server blocks have a name or a wildcard of their own."""
+    parent = wildcard.value.removeprefix("*")
+    any_name = Identifier(wildcard.type, f"{_ANY_LABEL}{parent}")
+    found = set[Identifier]()
+    for name in (name.lower() for one in servers for name in one.names):
+        named = Identifier(wildcard.type, name)
+        if name in {parent, wildcard.value}:
+            found.add(any_name)
+        elif named.is_covered_by({wildcard}):
+            found.add(named)
+    return found or {any_name}
 
 
 def _at_all(identifiers: Collection[Identifier], addresses: Sequence[_Address]) -> Iterator[Question]:

@@ -36,7 +36,11 @@ async def served_fingerprints(
             except VerifyError:
                 return None
 
-    asked = [ask(one, algorithm) for one, (name, algorithm) in product(questions, wanted) if name == one.identifier]
+    asked = [
+        ask(one, algorithm)
+        for one, (name, algorithm) in product(questions, wanted)
+        if one.identifier.is_covered_by({name})
+    ]
     return frozenset(leaf.fingerprint_sha256 for leaf in await asyncio.gather(*asked) if leaf is not None)
 
 

@@ -72,7 +72,7 @@ async def verify(
 
 def _leaf_instead(wrong: Sequence[_Finding]) -> Certificate | None:
     """Return the certificate that clients get instead, the one that expires first."""
-    found = [one.leaf for one in wrong if one.leaf is not None and one.identifier in one.leaf.identifiers]
+    found = [one.leaf for one in wrong if one.leaf is not None and one.identifier.is_covered_by(one.leaf.identifiers)]
     return min(found, key=lambda one: one.not_after, default=None)
 
 
@@ -106,7 +106,7 @@ def _is_about_its_name(finding: _Finding) -> bool:
     """Return False when the node refuses this name or serves a leaf for other names."""
     if finding.leaf is None:
         return finding.error is not None
-    return finding.identifier in finding.leaf.identifiers
+    return finding.identifier.is_covered_by(finding.leaf.identifiers)
 
 
 def is_one_of(fingerprints: Collection[str], versions: Collection[str]) -> bool:

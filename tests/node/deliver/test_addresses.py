@@ -3,7 +3,7 @@
 import pytest
 
 from tests.fakes_deliver import dns
-from wellkeeper_node.deliver.addresses import Plan, Question, at_configured, plan
+from wellkeeper_node.deliver.addresses import Plan, Question, at_configured, everywhere, plan
 from wellkeeper_node.model import Identifier, IdentifierType, Listener, Server
 
 A, B, IP = dns("a.example"), dns("b.example"), Identifier(IdentifierType.IP, "192.0.2.7")
@@ -129,3 +129,28 @@ def test_proxy_protocol_is_spoken_where_the_listener_wants_it() -> None:
 def test_configured_addresses_of_a_certificate_are_the_only_ones() -> None:
     assert at_configured([A], [ADMIN]) == Plan((Question(ADMIN, A),), is_named=True)
     assert "nothing on this host serves it" in at_configured([A], []).hidden
+
+
+WILDCARD = dns("*.example")
+
+
+@pytest.mark.parametrize(
+    ("names", "asked_for"),
+    [
+        (["a.example"], ["a.example"]),
+        (["A.Example", "b.example"], ["a.example", "b.example"]),
+        (["*.example"], ["wellkeeper-check.example"]),
+        ([".example", "a.example"], ["a.example", "wellkeeper-check.example"]),
+        (["a.b.example", "other.test", "~^x"], ["wellkeeper-check.example"]),
+    ],
+)
+def test_wildcard_is_verified_with_names_below_it(names: list[str], asked_for: list[str]) -> None:
+    default = server("_", path=OTHERS, is_default=True)
+    assert asked([default, server(*names)], WILDCARD) == [(WEB, name) for name in asked_for]
+
+
+def test_wildcard_is_verified_at_configured_and_usual_addresses() -> None:
+    name = dns("wellkeeper-check.example")
+    assert at_configured([WILDCARD], [WEB]).questions == (Question(WEB, name),)
+    assert planned([server("a.example", path=OTHERS)], WILDCARD, usual=(WEB,)).questions == (Question(WEB, A),)
+    assert everywhere([WILDCARD], [], [WEB]) == (Question(WEB, name),)

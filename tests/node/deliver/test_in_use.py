@@ -73,3 +73,10 @@ async def test_configuration_that_cannot_be_read_is_an_error(nginx: FakeNginx, p
     nginx.is_dump_broken = True
     with pytest.raises(ReloadError):
         await unused([FIRST], nginx, PLACES, probes)
+
+
+async def test_version_with_a_wildcard_is_used_if_a_name_below_it_gets_it(nginx: FakeNginx, probes: FakeProbes) -> None:
+    wildcard = reading.read_certificate(FakeCa().pair(dns("*.example")).chain_pem)
+    nginx.blocks = [Server(("a.example",), (Listener(ADDRESS),), frozenset({"/copy/fullchain.pem"}))]
+    probes.leaves[ADDRESS, A] = wildcard
+    assert await unused([replace(FIRST, certificate=wildcard)], nginx, PLACES, probes) == []
