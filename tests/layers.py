@@ -103,6 +103,7 @@ ALLOWED: Final[dict[str, tuple[str, ...]]] = {
         "wellkeeper_issuer.fleet.node_status",
     ),
     "wellkeeper_issuer.doctor*": (*OUTSIDE, *SHOWN, "wellkeeper_issuer.doctor"),
+    "wellkeeper_issuer.service.external_requests": (*SERVED, "wellkeeper_issuer.external"),
     "wellkeeper_issuer.service.node_requests": (*SERVED, "wellkeeper_issuer.upkeep.planner"),
     "wellkeeper_issuer.service*": (*SERVED, "wellkeeper_client.permissions", "wellkeeper_client.services"),
     "wellkeeper_issuer.status.node_metrics": (*SHOWN, "wellkeeper_issuer.fleet.node_status"),
@@ -124,6 +125,12 @@ ALLOWED: Final[dict[str, tuple[str, ...]]] = {
         "wellkeeper_node.certificates.placeholders",
         "wellkeeper_node.certificates.reading",
         "cryptography",
+    ),
+    "wellkeeper_issuer.external": (
+        *NOUNS,
+        *BYTES,
+        "wellkeeper_issuer.errors",
+        "wellkeeper_node.certificates.chains",
     ),
     "wellkeeper_issuer.idn": ("idna",),
     "wellkeeper_issuer.csr": (

@@ -51,6 +51,9 @@ _SECTIONS: Final = {
         "renew": Place(
             "wellkeeper_issuer.commands.renew:renew", "Renew now whatever is due, or the named certificates."
         ),
+        "deliver": Place(
+            "wellkeeper_issuer.commands.deliver:deliver", "Install and prove what another ACME client obtained."
+        ),
         "rehearse": Place(
             "wellkeeper_issuer.commands.rehearse:rehearse", "Dry run: try a renewal without touching what is live."
         ),

@@ -15,7 +15,8 @@ class Lineage:
 
     `directory_urls` are its CAs, in order of preference. With `csr_path`, the key stays elsewhere. It must be
     served at `https_addresses`: none for nowhere on this host, None for wherever nginx's configuration says. The nodes
-    in `without_nodes` need not answer its challenges, this time.
+    in `without_nodes` need not answer its challenges, this time. An external one is never ordered, and has no CA:
+    another ACME client obtains it.
     """
 
     name: str
@@ -28,6 +29,7 @@ class Lineage:
     drops_failing_names: bool = False
     https_addresses: tuple[tuple[str, int], ...] | None = None
     without_nodes: frozenset[str] = frozenset()
+    is_external: bool = False
 
 
 class Status(StrEnum):
@@ -111,9 +113,13 @@ class UnderWay:
     def is_issued_for(self, lineage: Lineage) -> bool:
         """Return True if the certificate was issued, by a CA in the settings, and is still wanted: install it.
 
-        This decides for passes and for status, which does not read the chain.
+        This decides for passes and for status, which does not read the chain. Which CA issued an external
+        certificate is unknown.
         """
-        return self.has_chain and self.directory_url in lineage.directory_urls and self.fits(lineage)
+        is_of_its_source = (
+            not self.directory_url if lineage.is_external else self.directory_url in lineage.directory_urls
+        )
+        return self.has_chain and is_of_its_source and self.fits(lineage)
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,6 +52,7 @@ _log = logging.getLogger(__name__)
 _REFUSED_LONG: Final = timedelta(days=2, hours=8)  # three a week: Let's Encrypt allows five for the same names
 _PROOFS_AT_ONCE: Final = 8
 _RESTORED: Final = "the live files are missing or damaged; version {} from the archive is live instead"
+_EXTERNAL: Final = "another client renews it"
 _TO_BE_DELIVERED: Final = {
     True: "installed by an earlier pass, not delivered yet",
     False: "installed, but missing in the state; not delivered yet",
@@ -198,12 +199,14 @@ class Passes:
             lost = None
         found = await self.renewals.look(run.lineage, run.record, run.installed, mode)
         run.record = found.record
-        if found.due is None and is_worth_another:
+        if found.due is None and is_worth_another and not run.lineage.is_external:
             reason = "nginx has refused the last version for days; it may accept a new one"
             found = replace(found, due=Due(run.lineage, reason))
         if found.due is None:
             if lost is not None:
                 raise lost
+            if run.lineage.is_external and run.flip is None:
+                run.reason = _EXTERNAL
             return
         await self.renewals.check_prospects(run.lineage, found, mode)
         await opening()

@@ -13,7 +13,7 @@ from typing import Final
 from wellkeeper_issuer import pki
 from wellkeeper_issuer.errors import DatesError, DeferredError, FinalizeError, OrderError
 from wellkeeper_issuer.model import Attempt, Due, Lineage, Ordered, Status
-from wellkeeper_issuer.obtain.due import ISSUED, due
+from wellkeeper_issuer.obtain.due import due, reason_of
 from wellkeeper_issuer.obtain.finalize import finalize
 from wellkeeper_issuer.obtain.learned_fetches import LearnedFetches
 from wellkeeper_issuer.obtain.order import order
@@ -90,14 +90,14 @@ class Renewals:
         """Return whether the certificate is due, with what was found. Asks the CA's renewalInfo when it is time to."""
         attempt = await self.without_unusable_chain(lineage, record.attempt)
         issued = attempt if attempt and attempt.under_way.is_issued_for(lineage) else None
-        if mode is Mode.FORCED or issued:
+        if issued or (mode is Mode.FORCED and not lineage.is_external):
             # live/ may even point to what was issued, but nginx has not loaded it.
-            reason = "asked for" if mode is Mode.FORCED else ISSUED
+            reason = "asked for" if mode is Mode.FORCED else reason_of(lineage)
             return Found(replace(record, attempt=attempt), installed, issued, Due(lineage, reason))
         if self.is_staging and installed:
             self._check_replaceable(lineage, installed, record.origin)
         schedule, origin = record.schedule, record.origin
-        if mode is Mode.REVOKED and installed and not installed.certificate.is_self_signed:
+        if mode is Mode.REVOKED and installed and not (installed.certificate.is_self_signed or lineage.is_external):
             schedule = await self.planner.replace_soon(installed, schedule, origin)
         schedule = await self.planner.schedule(installed, schedule, origin)
         record = replace(record, attempt=attempt, schedule=schedule or record.schedule)

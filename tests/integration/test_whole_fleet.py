@@ -1,12 +1,15 @@
 """Issuer, relay and the agent of another node, all real: tokens and certificates reach both nginx."""
 
+import shutil
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from stand.daemon import IssuerDaemon
 from stand.issuer import Issuer
-from tests.integration.observed import asked, error_of, installed, orders, outcomes
+from tests.fakes_deliver import FakeCa, dns
+from tests.integration.observed import asked, error_of, installed, orders, outcomes, reload
 from tests.integration.whole_fleets import running_fleet
 
 pytestmark = pytest.mark.integration
@@ -20,6 +23,27 @@ async def test_renewal_reaches_another_node(folder: Path) -> None:
         finished = await fleet.host.issuer.run("renew", "--json")
         assert (finished.exit_code, outcomes(finished)) == (0, {"web": "served"}), finished
         assert await fleet.nodes["web2"].served(NAME) == installed(fleet.host.issuer, "web")
+
+
+async def test_certificate_of_another_client_reaches_another_node(folder: Path) -> None:
+    async with running_fleet(folder, CERTIFICATES, ["web2"]) as fleet:
+        issuer, node, pair = (
+            fleet.host.issuer,
+            fleet.nodes["web2"],
+            FakeCa(datetime.now(UTC)).pair(dns("*.example.org")),
+        )
+        chain, key = folder / "fullchain.pem", folder / "privkey.pem"
+        chain.write_bytes(pair.chain_pem)
+        key.write_bytes(pair.certificate_key_pem)
+        config = node.nginx.config_path
+        config.write_text(config.read_text().replace(f"{node.folder}/certificates/live/web/", f"{folder}/placeholder/"))
+        shutil.copytree(node.folder / "certificates/live/web", folder / "placeholder")
+        await reload(node.nginx)
+        config.write_text(
+            config.read_text().replace(f"{folder}/placeholder/", f"{node.folder}/certificates/live/wild/")
+        )
+        await issuer.run_well("deliver", "wild", "--chain", str(chain), "--key", str(key))
+        await node.until_served(NAME, installed(issuer, "wild"))
 
 
 async def test_nginx_that_is_broken_elsewhere_is_shown_in_its_words_and_recovers_by_itself(folder: Path) -> None:

@@ -150,11 +150,13 @@ def _has_archive(certificates_dir: Path, lineage: str, version: str = "") -> boo
 
 
 async def _count(settings: Settings, state: State, issued: "Collection[tuple[Lineage, Certificate]]") -> None:
-    """Count these certificates for the limits of their CAs."""
+    """Count these certificates for the limits of their CAs; not those that another client obtained."""
     from wellkeeper_issuer.outside.ca.registered_domains import registered_domain
 
     counting = Limits(state.ledger, SystemClock(), registered_domain)
     for lineage, certificate in issued:
+        if lineage.is_external:
+            continue
         origin = (await state.read_lineage(lineage.name)).origin
         url = origin.directory_url if origin and origin.directory_url else lineage.directory_urls[0]
         named = replace(lineage, identifiers=tuple(certificate.identifiers))

@@ -125,9 +125,9 @@ def _reusable(node: "EnrolledNode | None", invites: "Mapping[str, OpenInvite]") 
 async def _find(settings: Settings, state: "State", name: str, readable: Sequence[Lineage]) -> _Removal:
     from wellkeeper_issuer.assembly.exposed import costs, find_exposed
 
-    exposed = await find_exposed(settings, state, [one for one in readable if not one.csr_path])
+    exposed = await find_exposed(settings, state, [one for one in readable if not (one.csr_path or one.is_external)])
     found = await costs(settings, state, [one.lineage for one in exposed])
-    return _Removal(name, exposed, found, [one.name for one in readable if one.csr_path])
+    return _Removal(name, exposed, found, [one.name for one in readable if one.csr_path or one.is_external])
 
 
 def _readable(settings: Settings, node: "EnrolledNode | None") -> list[Lineage]:

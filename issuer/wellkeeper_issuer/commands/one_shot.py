@@ -43,10 +43,11 @@ def run(work: Work) -> list[Report]:
 
     SIGTERM ends a pass as Ctrl-C does: all tokens are withdrawn, and the next pass continues. Raises Terminated then.
     """
-    return interrupts.run(_by_daemon_or_itself(work))
+    return interrupts.run(run_now(work))
 
 
-async def _by_daemon_or_itself(work: Work) -> list[Report]:
+async def run_now(work: Work) -> list[Report]:
+    """Return what `run` does."""
     if not os.access(work.settings.state_dir / JOURNAL, os.R_OK):
         build.check_keys(work.settings)
     tally = Tally(None if work.mode is Mode.SCHEDULED else len(work.lineages))

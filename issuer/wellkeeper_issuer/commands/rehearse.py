@@ -21,7 +21,7 @@ from wellkeeper_issuer.service import remote
 from wellkeeper_issuer.service.broadcast import replay
 from wellkeeper_issuer.service.report_wire import decode_rehearsal, encode_rehearsal
 from wellkeeper_issuer.settings import Settings
-from wellkeeper_issuer.settings.choice import choose
+from wellkeeper_issuer.settings.choice import choose_ordered
 from wellkeeper_node.ports import Progress
 
 
@@ -107,7 +107,7 @@ def rehearse_certificates(
 
 async def _by_daemon_or_itself(settings: Settings, names: Sequence[str], steps: _Steps) -> list[Rehearsal]:
     """Let the daemon rehearse if one runs, because it owns the state that records the result."""
-    lineages = choose(settings, names)
+    lineages = choose_ordered(settings, names)
     build.check_keys(settings)
     request = {"command": "rehearse", "names": list(names)}
     answer = await remote.ask(settings, request, lambda message: replay(message, steps))

@@ -35,6 +35,7 @@ from wellkeeper_issuer.records import Rehearsal
 from wellkeeper_issuer.rehearse import Rehearsing
 from wellkeeper_issuer.service import remote
 from wellkeeper_issuer.service.broadcast import Broadcast
+from wellkeeper_issuer.service.external_requests import ExternalRequests
 from wellkeeper_issuer.service.factories import Factories, Worker
 from wellkeeper_issuer.service.node_requests import NodeRequests
 from wellkeeper_issuer.service.serving import Service
@@ -120,13 +121,17 @@ async def _run(sources: Sources, settings: Settings, log_format: LogFormat) -> N
             rehearsing = Rehearsing(
                 service.kept, lambda lineages: rehearse(service.settings, lineages), state.notes, SystemClock()
             )
-            of_nodes = NodeRequests(state.fleet, state.schedules, SystemClock())
+            of_nodes = NodeRequests(state.fleet, state.schedules, SystemClock()).handlers
+            of_clients = ExternalRequests(state.attempts, service.slot, SystemClock()).handlers
             # Requests from the socket end before the service that they use.
             async with _background(service.run()) as serving:
                 await _first_of(serving, service.is_ready, stopping)
                 if not stopping.is_set():
                     async with (
-                        daemon_socket(socket, {**service.handlers, **of_nodes.handlers, "metrics": _counts(activity)}),
+                        daemon_socket(
+                            socket,
+                            {**service.handlers, **of_nodes, **of_clients, "metrics": _counts(activity)},
+                        ),
                         serving_status(service, activity),
                         _background(_ping_watchdog(systemd)),
                         _background(rehearsing.run()),

@@ -55,7 +55,9 @@ def why(name: str, config: Path | None, as_json: bool) -> None:
 
 def _sentences(settings: Settings, seen: Overview, shown: Shown, *, is_outdated: bool) -> Iterator[str]:
     yield from _what(settings, shown, seen.now, seen.rows.under_way)
-    if shown.status.schedule is not None:
+    if shown.lineage.is_external:
+        yield "Another ACME client renews it, and runs 'wellkeeper deliver' with each new certificate."
+    elif shown.status.schedule is not None:
         yield from _when(shown.status.schedule, seen.now)
     yield from _last(settings, seen, shown)
     yield _next(seen, shown, is_outdated=is_outdated)

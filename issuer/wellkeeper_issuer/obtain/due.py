@@ -17,6 +17,7 @@ from wellkeeper_node.wording import format_time
 # Reasons that do not depend on a schedule.
 PLACEHOLDER: Final = "only a self-signed placeholder is installed"
 ISSUED: Final = "the CA issued a certificate that is not installed yet"
+_DELIVERED: Final = "another client delivered a certificate that is not installed yet"
 _RESTORED: Final = "it was renewed after the backup: nodes have a newer version, which this restored host does not"
 
 _SHORT_LIFETIME: Final = timedelta(days=10)
@@ -40,6 +41,11 @@ _UNREACHED_PAUSE_SECONDS: Final = 1_800.0
 _PAUSE_JITTER: Final = 0.1
 # At least twice a day, to notice a window that moved.
 _LONGEST_CHECK_SECONDS: Final = 43_200.0
+
+
+def reason_of(lineage: Lineage) -> str:
+    """Return why a certificate that was obtained already is installed."""
+    return _DELIVERED if lineage.is_external else ISSUED
 
 
 def renew_at(not_before: datetime, not_after: datetime) -> datetime:
@@ -200,9 +206,10 @@ def _spread(seconds: float, choose: Callable[[], float]) -> float:
 def due(lineage: Lineage, installed: Installed | None, schedule: Schedule | None, *, now: datetime) -> Due | None:
     """Return why the certificate is due, or None when the installed one is good until the next pass.
 
-    `schedule` is that of the installed certificate; without one (a placeholder has none) the lifetime rule decides.
+    `schedule` is that of the installed certificate; without one (a placeholder has none) the lifetime rule decides. An
+    external certificate is never due.
     """
-    if installed is not None and installed.certificate.is_self_signed:
+    if installed is not None and installed.certificate.is_self_signed and not lineage.is_external:
         return Due(lineage, PLACEHOLDER)
     if installed is not None and (schedule is None or schedule.version != installed.version):
         schedule = plan(installed, None, now, lambda: 0.5)
@@ -215,6 +222,8 @@ def due_reason(lineage: Lineage, version: str | None, schedule: Schedule | None,
 
     Both a pass and `status`, which reads no certificate, decide here.
     """
+    if lineage.is_external:
+        return None
     if version is None:
         return "no certificate yet"
     if schedule is None:

@@ -8,7 +8,7 @@ import asyncio
 import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -22,8 +22,9 @@ from wellkeeper_issuer.service.broadcast import Broadcast
 from wellkeeper_issuer.service.factories import Factories, Worker
 from wellkeeper_issuer.service.members import mode_of, names_of
 from wellkeeper_issuer.service.report_wire import encode_rehearsal, encode_report
+from wellkeeper_issuer.service.running import Change, Running
 from wellkeeper_issuer.settings import Settings, check
-from wellkeeper_issuer.settings.choice import choose
+from wellkeeper_issuer.settings.choice import choose, choose_ordered, ordered
 from wellkeeper_issuer.settings.files import read_sources
 from wellkeeper_node.errors import WellkeeperError
 from wellkeeper_node.wording import counted
@@ -32,37 +33,6 @@ _log = logging.getLogger(__name__)
 
 _REMOVE_FIRST: Final = "Remove it there, then run 'wellkeeper reload'."
 _ENDS_FIRST: Final = "in progress, will be forgotten when done"
-
-
-@dataclass(frozen=True, slots=True)
-class _Change:
-    """New settings that need a new worker; `done` ends with the result."""
-
-    settings: Settings
-    done: asyncio.Future[None]
-
-    def succeed(self) -> None:
-        if not self.done.done():  # the client may be gone
-            self.done.set_result(None)
-
-    def fail(self, error: WellkeeperError) -> None:
-        if not self.done.done():
-            self.done.set_exception(error)
-
-
-@dataclass(slots=True)
-class _Running:
-    """A running worker, its task and its resources."""
-
-    worker: Worker
-    task: asyncio.Task[None]
-    stack: AsyncExitStack
-
-    async def end(self) -> None:
-        """End the worker; returns when everything was withdrawn."""
-        self.task.cancel()
-        await asyncio.wait([self.task])
-        await self.stack.aclose()
 
 
 @dataclass(slots=True)
@@ -79,7 +49,7 @@ class Service:
     is_ready: asyncio.Event = field(default_factory=asyncio.Event)
     _worker: Worker | None = None
     _asked: set[asyncio.Future[None]] = field(default_factory=set)
-    _changes: asyncio.Queue[_Change] = field(default_factory=asyncio.Queue)
+    _changes: asyncio.Queue[Change] = field(default_factory=asyncio.Queue)
     _reloads: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @property
@@ -109,7 +79,7 @@ class Service:
         finally:
             await running.end()
 
-    async def _next_change(self, task: asyncio.Task[None]) -> _Change:
+    async def _next_change(self, task: asyncio.Task[None]) -> Change:
         getting = asyncio.ensure_future(self._changes.get())
         try:
             await asyncio.wait([getting, task], return_when=asyncio.FIRST_COMPLETED)
@@ -120,14 +90,14 @@ class Service:
         finally:
             getting.cancel()
 
-    async def _begin(self, settings: Settings) -> _Running:
+    async def _begin(self, settings: Settings) -> Running:
         async with AsyncExitStack() as stack:
             worker = await stack.enter_async_context(self.factories.worker(settings))
             self._worker, self.settings = worker, settings
             self.is_ready.set()
-            return _Running(worker, asyncio.create_task(worker.run()), stack.pop_all())
+            return Running(worker, asyncio.create_task(worker.run()), stack.pop_all())
 
-    async def _begin_after(self, running: _Running, settings: Settings) -> _Running:
+    async def _begin_after(self, running: Running, settings: Settings) -> Running:
         """Make the next worker, wait for the requests in progress, then end the last worker."""
         async with AsyncExitStack() as stack:
             worker = await stack.enter_async_context(self.factories.worker(settings))
@@ -140,7 +110,7 @@ class Service:
                 self._worker, self.settings = worker, settings
             finally:
                 self.is_ready.set()
-            return _Running(worker, asyncio.create_task(worker.run()), stack.pop_all())
+            return Running(worker, asyncio.create_task(worker.run()), stack.pop_all())
 
     async def renew(self, request: Message, tell: Tell) -> Message:
         """Renew `names` (or all) in `mode`; sends the events of `Broadcast`, and answers with all reports.
@@ -171,6 +141,10 @@ class Service:
             raise DaemonError("the daemon is not ready yet", remedy="Try again in a moment.")
         return self._worker
 
+    def slot(self, name: str) -> AbstractAsyncContextManager[None]:
+        """Return what `Passes.slot` returns."""
+        return self._known_worker().slot(name)
+
     def _choose(self, names: Sequence[str]) -> list[Lineage]:
         unknown = set(names) - {one.name for one in self.settings.certificates}
         if unknown:
@@ -183,7 +157,7 @@ class Service:
 
     async def rehearse(self, request: Message, tell: Tell) -> Message:
         """Rehearse `names` (or all); sends events as `renew`, and answers with one result per lineage."""
-        lineages = choose(self.settings, names_of(request))
+        lineages = choose_ordered(self.settings, names_of(request))
         with self.broadcast.listening([one.name for one in lineages], tell):
             results = await self.factories.rehearse(self.settings, lineages)
         return {"rehearsals": [encode_rehearsal(result) for result in results]}
@@ -191,7 +165,7 @@ class Service:
     def kept(self) -> tuple[Sequence[Lineage], timedelta | None]:
         """Return the present lineages, and the interval of their rehearsals, or None for never."""
         days = self.settings.rehearsal.every_days
-        return (self.settings.lineages(), timedelta(days=days)) if days else ((), None)
+        return (ordered(self.settings.lineages()), timedelta(days=days)) if days else ((), None)
 
     @contextmanager
     def _asking(self) -> Iterator[None]:
@@ -243,7 +217,7 @@ class Service:
 
     async def _begin_again(self, settings: Settings) -> None:
         """End the worker and begin with another one, which reads keys and settings; what it did is resumed."""
-        change = _Change(settings, asyncio.get_running_loop().create_future())
+        change = Change(settings, asyncio.get_running_loop().create_future())
         self._changes.put_nowait(change)
         await change.done
 
@@ -285,7 +259,7 @@ class Service:
                 raise DaemonError(f"cannot forget {name}", "it is still in the settings", _REMOVE_FIRST)
             if name in self.broadcast.under_way:
                 tell({"certificate": name, "event": "note", "detail": _ENDS_FIRST})
-            async with self._known_worker().slot(name):
+            async with self.slot(name):
                 await self.factories.forget(name)
         return {"names": names}
 

@@ -18,7 +18,7 @@ from wellkeeper_issuer.known_cas import CA_DIRECTORIES
 from wellkeeper_issuer.location import DEFAULT_STATE_DIR
 from wellkeeper_issuer.model import Lineage
 from wellkeeper_issuer.settings.ca_tables import CaSettings
-from wellkeeper_issuer.settings.certificate_table import CertificateSettings
+from wellkeeper_issuer.settings.certificate_table import EXTERNAL, CertificateSettings
 from wellkeeper_issuer.settings.complaints import complaint, key_of, mistakes
 from wellkeeper_issuer.settings.files import Location, Sources, read_sources
 from wellkeeper_issuer.settings.salvage import without_mistakes
@@ -232,10 +232,12 @@ class Settings(Frozen):
         return tuple({one.directory: one for one in reversed(found)}.values())[::-1]
 
     def lineages(self) -> tuple[Lineage, ...]:
-        """Return the configured certificates, each with its CAs in order of preference."""
+        """Return the configured certificates, each with its CAs in order of preference; external ones have none."""
         default = tuple(self.find_ca(name).directory for name in self.ca)
         found = (
-            replace(one.to_lineage(), directory_urls=tuple(self.find_ca(n).directory for n in one.ca) or default)
+            one.to_lineage()
+            if one.source == EXTERNAL
+            else replace(one.to_lineage(), directory_urls=tuple(self.find_ca(n).directory for n in one.ca) or default)
             for one in self.certificates
         )
         return tuple(one if self.local_node else replace(one, https_addresses=()) for one in found)

@@ -21,6 +21,10 @@ def _refuse_must_staple(value: object) -> object:
 
 # What a CSR determines, by the key that must not be given beside one.
 SET_BY_CSR: Final = {"key_type": "key", "reuse_key": "key", "drop_failing_names": "identifiers"}
+# The `source` of a certificate that another client obtains.
+EXTERNAL: Final = "external"
+# What only an order needs.
+OF_ORDERS: Final = ("ca", "csr", "drop_failing_names", "key_type", "profile", "reuse_key")
 
 
 class CertificateSettings(Frozen):
@@ -30,9 +34,19 @@ class CertificateSettings(Frozen):
         json_schema_extra={
             "required": ["identifiers"],
             "dependentSchemas": {"csr": {"properties": dict.fromkeys(SET_BY_CSR, False)}},
+            "if": {"properties": {"source": {"const": EXTERNAL}}, "required": ["source"]},
+            "then": {"properties": dict.fromkeys(OF_ORDERS, False)},
+            "else": {"properties": {"identifiers": {"items": {"not": {"pattern": r"^\s*\*"}}}}},
         }
     )
 
+    source: Literal["acme", "external"] = Field(
+        default="acme",
+        description=(
+            "`external` for a certificate that another ACME client obtains and `wellkeeper deliver` installs: "
+            "it is never ordered here, and may have wildcards."
+        ),
+    )
     name: Name = Field(
         description=(
             "Name of the certificate, and of its directory below `live/`. By default its first identifier, shortened "
@@ -43,8 +57,8 @@ class CertificateSettings(Frozen):
         min_length=1,
         max_length=100,
         description=(
-            "DNS names, in Unicode or as `xn--` labels, and IP addresses. Wildcards are impossible, because http-01 "
-            "cannot validate them."
+            'DNS names, in Unicode or as `xn--` labels, and IP addresses. Wildcards only with `source = "external"`, '
+            "because http-01 cannot validate them."
         ),
     )
     key_type: KeyType = Field(
@@ -98,10 +112,18 @@ class CertificateSettings(Frozen):
         if not isinstance(values, dict) or "name" in values:
             return values
         try:
-            name = shortened_name(parse_identifier(values["identifiers"][0]).value.replace(":", "-"))
+            first = parse_identifier(values["identifiers"][0], may_be_wildcard=True)
+            name = shortened_name(first.value.removeprefix("*.").replace(":", "-"))
         except (KeyError, IndexError, TypeError, ValueError):
             name = UNNAMED  # only the mistake in the identifiers is reported
         return {"name": f"0{name}" if name.startswith("-") else name, **values}  # it must not look like an option
+
+    @model_validator(mode="after")
+    def _check_external(self) -> "CertificateSettings":
+        for key in OF_ORDERS if self.source == EXTERNAL else ():
+            if key in self.model_fields_set:
+                raise ValueError(f"{key} has no effect with source = 'external': nothing is ordered; remove {key}")
+        return self
 
     @model_validator(mode="after")
     def _check_csr(self) -> "CertificateSettings":
@@ -121,4 +143,5 @@ class CertificateSettings(Frozen):
             csr_path=str(self.csr) if self.csr else None,
             drops_failing_names=self.drop_failing_names,
             https_addresses=self.https_addresses,
+            is_external=self.source == EXTERNAL,
         )

@@ -25,6 +25,25 @@ def choose(settings: Settings, names: Sequence[str]) -> list[Lineage]:
     return [known[name] for name in dict.fromkeys(_find(name, known) for name in names or known)]
 
 
+def ordered(lineages: Sequence[Lineage]) -> Sequence[Lineage]:
+    """Return those that are ordered here: no other client obtains them."""
+    return [one for one in lineages if not one.is_external]
+
+
+def choose_ordered(settings: Settings, names: Sequence[str]) -> list[Lineage]:
+    """Return what `choose` does, without external certificates. Raises SettingsError for the name of one, too."""
+    chosen = choose(settings, names)
+    found = list(ordered(chosen))
+    if len(found) < len(chosen) and (names or not found):
+        name = next(one.name for one in chosen if one.is_external)
+        raise SettingsError(
+            f"certificate {name} is not ordered here",
+            'its source is "external": another ACME client obtains it',
+            f"Renew it there; its deploy hook runs 'wellkeeper deliver {name}'.",
+        )
+    return found
+
+
 def _find(name: str, known: Mapping[str, Lineage]) -> str:
     """Return the name of the certificate; raises SettingsError."""
     if name in known:

@@ -6,7 +6,7 @@ A pattern refuses nothing that its parser accepts; the parsers are in `wellkeepe
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema
+from pydantic import BeforeValidator, Field, PlainSerializer, ValidationInfo, WithJsonSchema
 
 from wellkeeper_issuer.known_cas import CA_DIRECTORIES
 from wellkeeper_issuer.settings import values
@@ -29,6 +29,11 @@ def _text(pattern: str) -> WithJsonSchema:
 def _cas(**limits: int) -> WithJsonSchema:
     several: dict[str, Any] = {"type": "array", "items": _CA, **limits}
     return WithJsonSchema({"anyOf": [*_CA["anyOf"], several]})
+
+
+def _parse_identifier(value: object, info: ValidationInfo) -> Identifier:
+    """Parse an identifier; only a table with another `source` than "acme" may have wildcards."""
+    return values.parse_identifier(value, may_be_wildcard=info.data.get("source", "acme") != "acme")
 
 
 def _join(address: tuple[str, int]) -> str:
@@ -71,8 +76,8 @@ Contact = Annotated[str, BeforeValidator(values.parse_contact), _text(rf"(?:mail
 Webhook = Annotated[str, BeforeValidator(values.parse_webhook), _text(f"{values.WEBHOOK}$")]
 CertificateIdentifier = Annotated[
     Identifier,
-    BeforeValidator(values.parse_identifier),
+    BeforeValidator(_parse_identifier),
     PlainSerializer(str, return_type=str),
-    # A DNS name of several labels, with any of the dots of UTS #46, or an IP address; not a wildcard.
-    _text(r"\s*[^\s*]*[.:。．｡][^\s*]*\s*$"),
+    # A DNS name of several labels, with any of the dots of UTS #46, or an IP address; the table refuses wildcards.
+    _text(r"\s*(?:\*[.。．｡])?[^\s*]*[.:。．｡][^\s*]*\s*$"),
 ]

@@ -36,7 +36,7 @@ def parse_text(value: object) -> str:
     return value
 
 
-def parse_identifier(value: object) -> Identifier:
+def parse_identifier(value: object, *, may_be_wildcard: bool = False) -> Identifier:
     """Parse a DNS name (Unicode or A-labels, any case) or an IP address; raises ValueError."""
     text = parse_text(value)
     # Trying to parse each name as an address would take a third of the time of reading ten thousand names.
@@ -44,16 +44,17 @@ def parse_identifier(value: object) -> Identifier:
         with contextlib.suppress(ipaddress.AddressValueError):
             return _ip_identifier(text)
     name = text.strip().rstrip(".").lower()
-    if name.startswith("*."):
+    wildcard = "*." if name.startswith("*.") else ""
+    if wildcard and not may_be_wildcard:
         raise ValueError(
             f"{text!r} is a wildcard, which http-01 cannot validate (RFC 8555 section 8.3); list the names"
         )
-    name = idn.to_ascii(name)
+    name = idn.to_ascii(name.removeprefix(wildcard))
     labels = name.split(".")
     # A last label of digits only is a mistyped address (RFC 3696 section 2).
     if len(name) > 253 or len(labels) < 2 or not all(map(_LABEL.fullmatch, labels)) or labels[-1].isdecimal():
         raise ValueError(f"{text!r} is neither a full DNS name nor an IP address")
-    return Identifier(IdentifierType.DNS, name)
+    return Identifier(IdentifierType.DNS, wildcard + name)
 
 
 def _ip_identifier(text: str) -> Identifier:

@@ -13,7 +13,15 @@ from typing import Final
 from wellkeeper_issuer.model import Lineage, UnderWay
 from wellkeeper_issuer.obtain import backoff
 from wellkeeper_issuer.obtain.blocks import is_in_force
-from wellkeeper_issuer.obtain.due import ISSUED, PLACEHOLDER, check_at, check_seconds, due_reason, is_to_be_asked
+from wellkeeper_issuer.obtain.due import (
+    ISSUED,
+    PLACEHOLDER,
+    check_at,
+    check_seconds,
+    due_reason,
+    is_to_be_asked,
+    reason_of,
+)
 from wellkeeper_issuer.obtain.refused_names import is_about
 from wellkeeper_issuer.ports.state import StateRecords
 from wellkeeper_issuer.records import Blocked, Check, Failure, Rule, Schedule, Seen
@@ -21,6 +29,8 @@ from wellkeeper_node.model import Flip
 
 _VERIFY: Final = "not yet verified that nginx serves it"
 _AGAIN: Final = "the last attempt failed, checking again"
+# For an external certificate of which none was delivered yet.
+_UNPLANNED: Final = timedelta(hours=1)
 # A timer may run a little late.
 _OLD_CHECKS: Final = 2
 _NOT_LOOKED_AT: Final = "not checked yet"
@@ -178,7 +188,7 @@ def status(lineage: Lineage, version: str | None, rows: Rows, now: datetime) -> 
         failure,
         to_do,
         next_try_at,
-        _wake_at(to_do, schedule, next_try_at, rows, now),
+        _wake_at(lineage, to_do, schedule, next_try_at, rows=rows, now=now),
     )
 
 
@@ -186,7 +196,7 @@ def _left_over(lineage: Lineage, rows: Rows) -> str:
     """Return what an earlier pass left over that needs no CA, or ""."""
     name, under_way = lineage.name, rows.under_way.get(lineage.name)
     if under_way is not None and under_way.is_issued_for(lineage):
-        return ISSUED
+        return reason_of(lineage)
     if name in rows.undelivered:
         return "not yet verified that nginx loaded it"
     return "its deploy hook has not succeeded yet" if name in rows.owed_hooks else ""
@@ -250,12 +260,21 @@ def _free_at(directory_url: str, lineage: str, blocks: Mapping[tuple[str, str], 
     return max((one.until for one in found if is_in_force(one, now)), default=now)
 
 
-def _wake_at(
-    to_do: str, schedule: Schedule | None, next_try_at: datetime | None, rows: Rows, now: datetime
+def _wake_at(  # noqa: PLR0913 - all that decides
+    lineage: Lineage,
+    to_do: str,
+    schedule: Schedule | None,
+    next_try_at: datetime | None,
+    *,
+    rows: Rows,
+    now: datetime,
 ) -> datetime:
+    if schedule is None and lineage.is_external and lineage.name not in {*rows.under_way, *rows.undelivered}:
+        return now + _UNPLANNED  # a placeholder, or nothing; what is delivered wakes it
     if to_do or schedule is None:
         return next_try_at or now
     at = _check_at(schedule, rows, now)
     asks_at = at if schedule.ask_at is None or now >= schedule.not_after else schedule.ask_at
     # A pass clears the failure of a certificate that is no longer due, as after --force, once its wait is over.
-    return min(schedule.renew_at, at, asks_at, next_try_at or at)
+    renews_at = at if lineage.is_external else schedule.renew_at
+    return min(renews_at, at, asks_at, next_try_at or at)

@@ -22,7 +22,7 @@ def can_stand_in(installed: Installed, lineage: Lineage, schedule: Schedule | No
         and not certificate.is_self_signed
         and _is_for(certificate.identifiers, lineage)
         and installed.has_key == (lineage.csr_path is None)
-        and (lineage.csr_path is not None or certificate.key_type is lineage.key_type)
+        and (lineage.is_external or lineage.csr_path is not None or certificate.key_type is lineage.key_type)
         and _is_of_its_cas(installed, lineage, schedule)
     )
 
@@ -35,4 +35,4 @@ def _is_for(identifiers: frozenset[Identifier], lineage: Lineage) -> bool:
 def _is_of_its_cas(installed: Installed, lineage: Lineage, schedule: Schedule | None) -> bool:
     if schedule is None or schedule.version != installed.version or not schedule.directory_url:
         return _STAGING not in installed.certificate.issued_by
-    return schedule.directory_url in lineage.directory_urls
+    return lineage.is_external or schedule.directory_url in lineage.directory_urls

@@ -30,6 +30,9 @@ from wellkeeper_node import settings as node_settings
 CERTIFICATE = "[[certificates]]\nidentifiers = ['a.example']\n"
 LIMIT = "[[cas]]\nname = 'google'\n[[cas.limits]]\nspent = 'order'\nscope = 'account'\n"
 INVALID = {
+    "wildcard that is ordered": "[[certificates]]\nsource = 'acme'\nidentifiers = ['*.a.example']",
+    "other source": "[[certificates]]\nsource = 'other'\nidentifiers = ['a.example']",
+    "CA of an external certificate": f"{CERTIFICATE}source = 'external'\nca = 'zerossl'",
     "unknown key": "bogus = 1",
     "unknown key of a table": "[nginx]\npid = 1",
     "unknown key of a list of tables": f"{CERTIFICATE}profil = 'x'",

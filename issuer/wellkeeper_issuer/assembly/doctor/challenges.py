@@ -15,7 +15,7 @@ _MANY_NAMES_SECONDS: Final = 120.0
 
 async def _routes(context: CheckContext) -> Sequence[Finding]:
     node, configuration = context.local_node, await context.configuration()
-    identifiers = dict.fromkeys(one for lineage in context.lineages for one in lineage.identifiers)
+    identifiers = dict.fromkeys(one for lineage in context.ordered for one in lineage.identifiers)
     return await findings.check_routes(
         configuration,
         identifiers,

@@ -18,7 +18,7 @@ from wellkeeper_issuer.errors import SettingsError
 from wellkeeper_issuer.model import Lineage
 from wellkeeper_issuer.ports.dns import Dns
 from wellkeeper_issuer.settings import Settings, check
-from wellkeeper_issuer.settings.choice import choose
+from wellkeeper_issuer.settings.choice import choose, ordered
 from wellkeeper_issuer.settings.files import Sources, read_sources
 from wellkeeper_issuer.settings.tables import NodeSettings
 from wellkeeper_node.errors import ReloadError
@@ -62,6 +62,11 @@ class CheckContext:
         finally:
             for one in context._once.values():
                 await one.close()
+
+    @property
+    def ordered(self) -> Sequence[Lineage]:
+        """The chosen certificates that no other client obtains."""
+        return ordered(self.lineages)
 
     @property
     def settings(self) -> Settings:
@@ -132,4 +137,4 @@ async def _open_dns(context: CheckContext) -> Dns:
 
 
 async def _resolve(context: CheckContext) -> Mapping[Identifier, Resolved]:
-    return await resolve_names(context.settings, context.lineages, await context.dns())
+    return await resolve_names(context.settings, context.ordered, await context.dns())

@@ -96,7 +96,7 @@ async def _hooks(context: CheckContext) -> Sequence[Finding]:
 async def _rehearsals(context: CheckContext) -> Sequence[Finding]:
     days = context.settings.rehearsal.every_days
     return await service.check_rehearsals(
-        [one.name for one in context.lineages],
+        [one.name for one in context.ordered],
         await _read_rehearsals(context),
         await context.once(looks.valid_from),
         SystemClock().now(),
@@ -121,7 +121,7 @@ async def _managers(context: CheckContext) -> Sequence[Finding]:
     except PermissionError as error:
         raise NotCheckedError(NEEDS_ROOT) from error
     return await managers.check_managers(
-        [str(identifier) for one in context.lineages for identifier in one.identifiers],
+        [str(identifier) for one in context.ordered for identifier in one.identifiers],
         others,
         await context.once(looks.unit_properties),
         await context.once(looks.cron_lines),

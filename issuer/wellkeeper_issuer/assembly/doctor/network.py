@@ -48,13 +48,13 @@ async def _check_cas(context: CheckContext) -> Sequence[Finding]:
         async def look(ca: CaSettings) -> authority.Seen:
             used = authority.UsedCa(ca.name, ca.directory, ca.profile)
             inspector = CaInspector(authorities.connect(ca.directory))
-            return await authority.check_authority(used, context.lineages, inspector, clock)
+            return await authority.check_authority(used, context.ordered, inspector, clock)
 
         cas = settings.all_cas()
         seen = await asyncio.gather(*map(look, cas))
     issuers = {ca.directory: one.issuer for ca, one in zip(cas, seen, strict=True) if one.issuer is not None}
     found = [finding for one in seen for finding in one.findings]
-    return [*found, *await caa.check_caa(context.lineages, issuers, await context.dns())]
+    return [*found, *await caa.check_caa(context.ordered, issuers, await context.dns())]
 
 
 async def _check_limits(context: CheckContext) -> Sequence[Finding]:

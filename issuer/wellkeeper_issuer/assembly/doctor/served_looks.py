@@ -72,6 +72,8 @@ class ServedLooks:
         return leaf is not None and leaf.fingerprint_sha256 == installed.certificate.fingerprint_sha256
 
     def is_root_expected(self, lineage: Lineage) -> bool:
+        if lineage.is_external:
+            return False  # which CA issued it is unknown
         return all(is_trusted_by_clients(self._settings, url) for url in lineage.directory_urls)
 
     async def _roots(self, lineage: Lineage, *, has_intermediates: bool) -> ssl.SSLContext:

@@ -83,8 +83,8 @@ def _notes(one: Shown, seen: Overview) -> Iterator[str]:
         failure = status.failure
         prefix = "" if status.is_failing else "not due, but its last renewal failed: "
         yield f"{prefix}{failure.stage}: {' '.join(failure.message.split())} ({times_in_a_row(failure.count)})"
-    elif one.lineage.name in seen.rows.under_way:
-        yield "renewal under way"
+    else:
+        yield from _renewing(one, seen)
     if status.is_waiting and status.next_try_at is not None:
         yield f"next try at {format_exact_time(status.next_try_at)}"
     if status.state not in {State.SERVED, State.MISSING, State.PLACEHOLDER, State.EXPIRED}:
@@ -97,6 +97,13 @@ def _notes(one: Shown, seen: Overview) -> Iterator[str]:
         yield f"the rehearsal of {one.failed_rehearsal.at:%Y-%m-%d} failed"
 
 
+def _renewing(one: Shown, seen: Overview) -> Iterator[str]:
+    if one.lineage.name in seen.rows.under_way:
+        yield "renewal under way"
+    elif one.lineage.is_external and is_in_danger(one.status.schedule, one.check, seen.now):
+        yield "no newer certificate was delivered"
+
+
 def expiry(one: Shown, seen: Overview, *, is_dated: bool) -> str:
     """Return `58 days`, or `2026-05-30 (58 days)` when dated; "" when nothing is installed."""
     if one.not_after is None:
@@ -106,7 +113,9 @@ def expiry(one: Shown, seen: Overview, *, is_dated: bool) -> str:
 
 
 def renewal(one: Shown, seen: Overview, *, is_dated: bool) -> str:
-    """Return `28 days`, or `2026-04-30` when dated; "" when no date is known."""
+    """Return `28 days`, or `2026-04-30` when dated; `external` when another client renews it, "" without a date."""
+    if one.lineage.is_external:
+        return "external"
     if one.renew_at is None:
         return ""
     if is_dated:

@@ -1,4 +1,4 @@
-"""Create and remove drop-ins: one file per certificate in `issuer.d`, never edited.
+"""Create, replace and remove drop-ins: one file per certificate in `issuer.d`, never edited.
 
 A reader finds the whole file or none.
 """
@@ -30,6 +30,13 @@ def write_drop_in(path: Path, text: str) -> None:
             raise SettingsError(
                 f"cannot create {path}", "the file already exists", "Remove it, or choose another --name."
             ) from None
+
+
+def replace_drop_in(path: Path, text: str) -> None:
+    """Create or replace the file, durably. Raises SettingsError."""
+    with _translated(path):
+        durable.make_folder(path.parent, 0o755, durable.Owner())
+        durable.replace_whole(path, text.encode(), 0o644)
 
 
 def remove_drop_in(path: Path) -> None:

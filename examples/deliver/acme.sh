@@ -1,0 +1,6 @@
+#!/bin/sh
+# acme.sh's deploy hook. Copy it to ~/.acme.sh/deploy/wellkeeper.sh, then: acme.sh --deploy -d NAME --deploy-hook wellkeeper
+wellkeeper_deploy() {
+    # $1: the name, $2: the key, $5: the full chain
+    wellkeeper deliver "${1#\*.}" --chain "$5" --key "$2"
+}

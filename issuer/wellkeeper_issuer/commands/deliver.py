@@ -1,0 +1,152 @@
+"""deliver: install, deliver and prove a certificate that another ACME client obtained, also as its deploy hook."""
+
+import asyncio
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from wellkeeper_issuer.assembly import build
+from wellkeeper_issuer.assembly.check_now import ServedNow
+from wellkeeper_issuer.commands import external_table, one_shot
+from wellkeeper_issuer.commands.terminal import interrupts, options, results
+from wellkeeper_issuer.commands.terminal.json_output import print_json
+from wellkeeper_issuer.errors import BusyError, SettingsError
+from wellkeeper_issuer.external import check_pair, make_attempt
+from wellkeeper_issuer.location import settings_path
+from wellkeeper_issuer.model import Lineage
+from wellkeeper_issuer.reports import Mode, Outcome, Report
+from wellkeeper_issuer.service import remote
+from wellkeeper_issuer.service.external_requests import to_request
+from wellkeeper_issuer.settings import Settings, read_settings
+from wellkeeper_issuer.settings.choice import choose
+from wellkeeper_node import rights
+from wellkeeper_node.advice import files as remedies
+from wellkeeper_node.certificates import reading
+from wellkeeper_node.clock import SystemClock
+from wellkeeper_node.model import Certificate, Pair
+
+_FILE: Final = click.Path(path_type=Path, dir_okay=False)
+# What a pass has not looked up just now.
+_LOOKED_UP: Final = frozenset({Outcome.UNCHANGED, Outcome.NOT_SERVED_YET})
+# How long to wait for another command that owns the state, such as a timer's renewal.
+_BUSY_SECONDS: Final = 60.0
+_BUSY_PAUSE_SECONDS: Final = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """The pair that was given, and its leaf."""
+
+    name: str
+    pair: Pair
+    certificate: Certificate
+
+
+@click.command()
+@options.name_argument
+@click.option("--chain", type=_FILE, required=True, help="PEM file: the certificate first, then the intermediate ones.")
+@click.option("--key", type=_FILE, required=True, help="PEM file with the certificate's key.")
+@click.option("--force", is_flag=True, help="Install it although the installed one is newer.")
+@options.config_option
+@options.json_option
+def deliver(name: str, config: Path | None, as_json: bool, **options_given: Any) -> None:  # noqa: ANN401
+    """Install the certificate NAME that another ACME client obtained, and prove that nginx serves it, on all nodes.
+
+    The first time, NAME is added to the settings with source = "external": it is never ordered here. For deploy hooks:
+    with what is installed already, nothing changes.
+
+    Exit status: 0 success (or installed and not served yet), 1 it failed or waits, 2 usage or settings.
+    """
+    options.refuse_standbys(config)
+    path = settings_path(config)
+    given = _read(name, options_given["chain"], options_given["key"])
+    drop_in = external_table.prepare(path, name, given.certificate)
+    report = interrupts.run(_deliver(path, given, drop_in, is_forced=options_given["force"]))
+    if as_json:
+        lineage = choose(read_settings(path), [name])[0]
+        written = str(drop_in.path) if drop_in else None
+        print_json({"drop_in": written, "certificate": one_shot.to_json(report, lineage)})
+    else:
+        click.echo(_to_text(report))
+    if report.outcome in results.UNSUCCESSFUL:
+        click.get_current_context().exit(1)
+
+
+def _read(name: str, chain: Path, key: Path) -> _Given:
+    chain_pem = reading.normalise_pem(_content(chain))
+    pair = Pair(reading.normalise_pem(_content(key)), chain_pem)
+    return _Given(name, pair, check_pair(pair, SystemClock().now()))
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return rights.read_file(path, follows_link=True)
+    except OSError as error:
+        raise SettingsError(f"cannot read {path}", error.strerror or str(error), remedies.of_reading(error)) from error
+    except ValueError as error:
+        raise SettingsError(f"cannot read {path}", str(error)) from error
+
+
+async def _deliver(path: Path, given: _Given, drop_in: external_table.DropIn | None, *, is_forced: bool) -> Report:
+    settings = read_settings(path)
+    installed = await build.certificates(settings).installed(given.name)
+    leaf = installed.certificate if installed and not installed.certificate.is_self_signed else None
+    if leaf is not None and leaf.not_before > given.certificate.not_before and not is_forced:
+        raise SettingsError(
+            f"cannot deliver certificate {given.name}; nothing was changed",
+            f"the installed one is newer: it is valid from {leaf.not_before:%Y-%m-%d %H:%M}, the given one from"
+            f" {given.certificate.not_before:%Y-%m-%d %H:%M}",
+            "Give the newest one, or add --force to go back.",
+        )
+    if drop_in is not None:
+        settings = await _write(path, settings, drop_in)
+    lineage = choose(settings, [given.name])[0]
+    is_new = leaf is None or leaf.fingerprint_sha256 != given.certificate.fingerprint_sha256
+    report = await _patiently(settings, lineage, given, is_new=is_new)
+    return await _proven(settings, lineage, report) if report.outcome in _LOOKED_UP else report
+
+
+async def _write(path: Path, settings: Settings, drop_in: external_table.DropIn) -> Settings:
+    drop_in.write()
+    await remote.ask(settings, {"command": "reload"})
+    return read_settings(path)
+
+
+async def _patiently(settings: Settings, lineage: Lineage, given: _Given, *, is_new: bool) -> Report:
+    """Record the pair and run a pass on it, once no other command owns the state any more. Raises BusyError."""
+    clock = SystemClock()
+    until, is_recorded = clock.monotonic() + _BUSY_SECONDS, not is_new
+    while True:
+        try:
+            if not is_recorded:
+                await _record(settings, given)
+                is_recorded = True
+            return (await one_shot.run_now(one_shot.Work(settings, [lineage], Mode.RETRY)))[0]
+        except BusyError:
+            if clock.monotonic() >= until:
+                raise
+            await asyncio.sleep(_BUSY_PAUSE_SECONDS)
+
+
+async def _record(settings: Settings, given: _Given) -> None:
+    """Record what is to be installed: in the daemon, if one runs."""
+    if await remote.ask(settings, to_request(given.name, given.pair)) is not None:
+        return
+    async with build.owned_state(settings, "deliver") as (state, _):
+        await state.attempts.record_attempt(make_attempt(given.name, given.pair))
+
+
+def _to_text(report: Report) -> str:
+    return f"{report.lineage}: {report.reason}" if report.outcome is Outcome.UNCHANGED else results.to_text(report)
+
+
+async def _proven(settings: Settings, lineage: Lineage, report: Report) -> Report:
+    """Return the report with what nginx serves now: a daemon may have read its configuration some seconds ago."""
+    found = await ServedNow(settings).failures([lineage])
+    if report.outcome is Outcome.NOT_SERVED_YET:
+        return report if found else replace(report, outcome=Outcome.SERVED, detail="")
+    if found:
+        return replace(report, outcome=Outcome.FAILED, error=found[lineage.name])
+    return replace(report, reason="already installed, and nginx serves it")
