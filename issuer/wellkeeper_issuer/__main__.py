@@ -43,7 +43,8 @@ _SECTIONS: Final = {
             "wellkeeper_issuer.commands.completion:completion", "Print the script for completion in a shell."
         ),
         "import": Place(
-            "wellkeeper_issuer.commands.import_certbot:import_", "Import certificates and accounts from certbot."
+            "wellkeeper_issuer.commands.import_client:import_",
+            "Import certificates and accounts of another ACME client.",
         ),
     },
     "Keep fresh": {

@@ -22,8 +22,8 @@ _SUCCESSORS: Final = {
 _NOT_IN_NAMES: Final = re.compile(r"[^a-z0-9._-]+")
 _PROOFS: Final = {
     "webroot": "",
-    "nginx": "certbot changed nginx for each renewal; now include challenge.conf on port 80",
-    "standalone": "certbot listened on port 80 itself; now nginx must, with challenge.conf",
+    "nginx": "{} changed nginx for each renewal; now include challenge.conf on port 80",
+    "standalone": "{} listened on port 80 itself; now nginx must, with challenge.conf",
     "apache": "Apache served its names; now they must reach this nginx on port 80",
 }
 
@@ -56,7 +56,7 @@ _ROOT_ONLY: Final = Access(0, 0, 0o600)
 class FoundLineage:
     """A certificate of the other client with its renewal parameters; without a pair, `trouble` says why.
 
-    `access` is that of the key.
+    `access` is that of the key. `paths` are those that nginx may name, each with what replaces it below `live/NAME/`.
     """
 
     name: str
@@ -64,16 +64,18 @@ class FoundLineage:
     pair: Pair | None
     trouble: str = ""
     access: Access = _ROOT_ONLY
+    paths: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Everything found of the other client; `hooks` are (event, command) pairs."""
+    """Everything found of the other `client`; `hooks` are (event, command) pairs."""
 
     lineages: tuple[FoundLineage, ...]
     accounts: tuple[FoundAccount, ...]
     hooks: tuple[tuple[str, str], ...] = ()
     notes: tuple[str, ...] = ()
+    client: str = "certbot"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +92,7 @@ class Taken:
     account_url: str
     notes: tuple[str, ...]
     access: Access = _ROOT_ONLY
+    paths: tuple[tuple[str, str], ...] = ()
 
     @property
     def is_test(self) -> bool:
@@ -118,7 +121,7 @@ def take_over(found: Found, ours: Mapping[str, frozenset[Identifier]], now: date
     names = dict(ours)
     taken, left_out = [], []
     for lineage in found.lineages:
-        decided = _decide(lineage, names, found.accounts, now)
+        decided = _decide(lineage, names, found, now)
         if isinstance(decided, Taken):
             names[decided.name] = frozenset(decided.identifiers)
             taken.append(decided)
@@ -133,7 +136,7 @@ def take_over(found: Found, ours: Mapping[str, frozenset[Identifier]], now: date
 def _decide(
     lineage: FoundLineage,
     names: Mapping[str, frozenset[Identifier]],
-    accounts: Sequence[FoundAccount],
+    found: Found,
     now: datetime,
 ) -> Taken | LeftOut:
     if lineage.pair is None:
@@ -141,13 +144,13 @@ def _decide(
     certificate = reading.read_certificate(lineage.pair.chain_pem)
     name = shortened_name(_NOT_IN_NAMES.sub("-", lineage.name.lower()).strip(".").replace("..", "."))
     directory_url = _directory(lineage.parameters)
-    reason = _reason(certificate, directory_url, now)
+    reason = _reason(certificate, directory_url, found.client, now)
     if not reason and names.get(name, certificate.identifiers) != certificate.identifiers:
         reason = f"another certificate named {name!r} exists, for other names"
     if reason:
         return LeftOut(lineage.name, reason)
     kind = public_keys.certificate_key_kind(lineage.pair.certificate_key_pem)
-    account = _account(lineage.parameters, directory_url, accounts)
+    account = _account(lineage.parameters, directory_url, found.accounts)
     return Taken(
         name=name,
         found_name=lineage.name,
@@ -157,17 +160,21 @@ def _decide(
         table=_table(lineage.parameters, name, certificate, kind),
         directory_url=directory_url,
         account_url=account.account_url if account else "",
-        notes=tuple(_notes(lineage, name, kind, account, certificate)),
+        notes=tuple(_notes(lineage, name, kind, account, certificate, found.client)),
         access=lineage.access,
+        paths=lineage.paths,
     )
 
 
-def _reason(certificate: Certificate, directory_url: str, now: datetime) -> str:
+def _reason(certificate: Certificate, directory_url: str, client: str, now: datetime) -> str:
     """Return why the certificate cannot be imported; "" when it can."""
     wildcards = sorted(str(one) for one in certificate.identifiers if one.value.startswith("*"))
     if wildcards:
         names = ", ".join(wildcards)
-        return f"http-01 cannot validate {names} (RFC 8555 section 8.3); keep renewing it by certbot with dns-01"
+        return (
+            f"http-01 cannot validate {names} (RFC 8555 section 8.3); keep renewing it by {client} with dns-01, and let"
+            " its deploy hook run 'wellkeeper deliver'"
+        )
     if not certificate.identifiers:
         return "it has neither DNS names nor IP addresses"
     if certificate.not_after <= now:
@@ -190,17 +197,22 @@ def _table(parameters: Mapping[str, str], name: str, certificate: Certificate, k
     return table
 
 
-def _notes(
-    lineage: FoundLineage, name: str, kind: KeyType | None, account: FoundAccount | None, certificate: Certificate
+def _notes(  # noqa: PLR0913, PLR0917 - all that may differ
+    lineage: FoundLineage,
+    name: str,
+    kind: KeyType | None,
+    account: FoundAccount | None,
+    certificate: Certificate,
+    client: str,
 ) -> Iterable[str]:
     if is_of_test_ca(_directory(lineage.parameters), certificate.issued_by):
         yield "it is a test certificate of a staging CA, which browsers do not trust; set another ca to replace it"
     if name != lineage.name:
         yield f"its new name is {name}: names may contain only a-z, 0-9, '.', '_' and '-'"
     authenticator = lineage.parameters.get("authenticator", "webroot")
-    proof = _PROOFS.get(authenticator, f"certbot used the authenticator {authenticator}{_OTHER_PROOF}")
+    proof = _PROOFS.get(authenticator, f"{{}} used the authenticator {authenticator}{_OTHER_PROOF}")
     if proof:
-        yield proof
+        yield proof.format(client)
     if kind is None:
         yield "its key type is not supported; the next key will be ecdsa-p256"
     if account is None:

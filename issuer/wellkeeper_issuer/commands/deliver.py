@@ -131,7 +131,7 @@ async def _patiently(settings: Settings, lineage: Lineage, given: _Given, *, is_
 
 
 async def _record(settings: Settings, given: _Given) -> None:
-    """Record what is to be installed: in the daemon, if one runs."""
+    """Record the pair, so that a pass installs it: in the daemon, if one runs."""
     if await remote.ask(settings, to_request(given.name, given.pair)) is not None:
         return
     async with build.owned_state(settings, "deliver") as (state, _):

@@ -135,7 +135,7 @@ def test_other_directory_is_a_usage_error(program: Program, folder: Path) -> Non
     program.configure()
     finished = program.run("import", "certbot", str(folder))
     assert (finished.exit_code, finished.out) == (2, "")
-    assert "is not a certbot directory" in finished.err
+    assert "is not certbot's directory" in finished.err
 
 
 def test_lineage_that_cannot_be_read_is_left_out_and_the_others_are_taken_over(program: Program, etc: Path) -> None:

@@ -9,9 +9,10 @@ from wellkeeper_client import services
 from wellkeeper_issuer import idn
 from wellkeeper_issuer.advice.certbot_lines import CertbotLine, Kind
 from wellkeeper_issuer.known_cas import CA_DIRECTORIES
-from wellkeeper_issuer.takeover import FoundAccount, Taken, Takeover
+from wellkeeper_issuer.takeover import Found, FoundAccount, Taken, Takeover
 from wellkeeper_node.certificates.folders import CertificateFolders
 
+CERTBOT: Final = "certbot"
 Hooks = Sequence[tuple[str, str]]
 Lines = Sequence[CertbotLine]
 
@@ -24,7 +25,12 @@ _REMEDIES: Final = {
     Kind.FILE: "Before you remove certbot, copy the files of these lines to /etc/nginx and change the paths:",
 }
 _STOP_TIMER: Final = "systemctl disable --now certbot.timer   (or remove the line in /etc/cron.d/certbot)"
-_STOP: Final = "stop the container, timer or cron job that runs 'certbot renew'"
+_STOP: Final = {
+    "certbot": "stop the container, timer or cron job that runs 'certbot renew'",
+    "acme.sh": "acme.sh --uninstall-cronjob   (as its user; or stop the container)",
+    "lego": "stop the container, timer or cron job that runs 'lego … renew'",
+    "dehydrated": "stop the container, timer or cron job that runs 'dehydrated --cron'",
+}
 # Hooks that nearly everyone has for reloading nginx, which Wellkeeper does itself.
 _RELOADS: Final = (
     "systemctl reload nginx",
@@ -37,13 +43,14 @@ _RELOADS: Final = (
 
 
 def report_json(
-    plan: Takeover, tables: Mapping[str, dict[str, Any]], hooks: Hooks, lines: Lines, done: Mapping[str, str]
+    plan: Takeover, tables: Mapping[str, dict[str, Any]], found: Found, lines: Lines, done: Mapping[str, str]
 ) -> dict[str, Any]:
+    name = "certbot_name" if found.client == CERTBOT else "found_name"
     return {
         "taken": [
             {
                 "name": one.name,
-                "certbot_name": one.found_name,
+                name: one.found_name,
                 "settings": tables[one.name],
                 "directory_url": one.directory_url,
                 "account_url": one.account_url or None,
@@ -54,7 +61,7 @@ def report_json(
             }
             for one in plan.taken
         ],
-        "left_out": [{"certbot_name": one.found_name, "reason": one.reason} for one in plan.left_out],
+        "left_out": [{name: one.found_name, "reason": one.reason} for one in plan.left_out],
         "accounts": [
             {
                 "directory_url": one.directory_url,
@@ -63,7 +70,7 @@ def report_json(
             }
             for one in plan.accounts
         ],
-        "hooks": [{"event": event, "command": command} for event, command in hooks],
+        "hooks": [{"event": event, "command": command} for event, command in found.hooks],
         "nginx": [
             {
                 "file": one.file,
@@ -82,15 +89,16 @@ def report(  # noqa: PLR0913, PLR0917 - each is a part of the report
     plan: Takeover,
     folder: Path,
     folders: CertificateFolders,
-    hooks: Hooks,
+    found: Found,
     lines: Lines,
     done: Mapping[str, str] | None,
 ) -> str:
     """Return the report; `done` has the results of the import, None without --apply."""
-    parts = [_taken(plan.taken, done), _left_out(plan), _accounts(plan.accounts, done), _hooks(hooks), _nginx(lines)]
-    parts += ["\n".join(plan.notes)]
+    parts = [_taken(plan.taken, done), _left_out(plan), _accounts(plan.accounts, done)]
+    parts += [_hooks(found.hooks), _nginx(lines), "\n".join(plan.notes)]
     if plan.taken:
-        parts.append(_by_hand(plan.taken, folder, folders) if done is not None else _next(folder))
+        following = _by_hand(plan.taken, folder, folders, found.client) if done is not None else None
+        parts.append(following or _next(folder, found.client))
     return "\n\n".join(filter(None, parts))
 
 
@@ -147,24 +155,26 @@ def _nginx(lines: Lines) -> str:
     return "\n".join(parts)
 
 
-def _next(folder: Path) -> str:
-    command = f"wellkeeper import certbot {folder} --apply"
+def _next(folder: Path, client: str) -> str:
+    command = f"wellkeeper import {client} {folder} --apply"
     return f"Nothing was changed. Run '{command}' to import them; no certificate is reissued."
 
 
-def _by_hand(taken: Sequence[Taken], folder: Path, folders: CertificateFolders) -> str:
+def _by_hand(taken: Sequence[Taken], folder: Path, folders: CertificateFolders, client: str) -> str:
+    has_timer = client == CERTBOT and services.is_booted()
     lines = [
         "Next steps, in this order (docs/migration.md):",
-        f"1. {_STOP_TIMER if services.is_booted() else _STOP}",
+        f"1. {_STOP_TIMER if has_timer else _STOP[client]}",
         "2. wellkeeper trust --write   (the responder then answers for these accounts)",
-        "3. In each nginx server block on port 80, replace the challenge location of certbot's webroot",
+        f"3. In each nginx server block on port 80, replace the challenge location of {client}'s webroot",
         "     location /.well-known/acme-challenge/ { root …; }",
         "   with",
         "     include snippets/wellkeeper/challenge.conf;",
         "   and change the paths of certificates and keys:",
     ]
     for one in taken:
-        lines += [f"     {folder}/live/{one.found_name}/", f"  -> {folders.live_path(one.name)}/"]
+        for path, ours in one.paths:
+            lines += [f"     {path}", f"  -> {folders.live_path(one.name)}/{ours}"]
     return "\n".join(
         [
             *lines,

@@ -8,9 +8,7 @@ import base64
 import json
 import os
 import re
-import stat
 from collections.abc import Iterable, Mapping
-from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,11 +16,9 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from wellkeeper_client.foreign_text import one_line
-from wellkeeper_issuer.errors import SettingsError
-from wellkeeper_issuer.takeover import Access, Found, FoundAccount, FoundLineage
-from wellkeeper_node import acls, presence
-from wellkeeper_node.certificates import reading
-from wellkeeper_node.model import Pair
+from wellkeeper_issuer.outside.host import found_pairs
+from wellkeeper_issuer.takeover import Found, FoundAccount, FoundLineage
+from wellkeeper_node import presence
 
 _HOOKS: Final = {"pre_hook": "pre", "renew_hook": "deploy", "post_hook": "post"}
 _SECTION: Final = re.compile(r"\s*(\[+)\s*([^\]]*?)\s*\]+")
@@ -31,27 +27,20 @@ _NUMBER: Final = re.compile(r"fullchain([0-9]+)\.pem")
 
 def read_certbot(folder: Path) -> Found:
     """Return all that was found. Raises SettingsError when it is not certbot's directory or cannot be read."""
-    try:
-        if not presence.is_dir(folder / "renewal"):
-            raise SettingsError(
-                f"{folder} is not a certbot directory",
-                "it has no renewal/",
-                "Name the directory that contains renewal/.",
-            )
-        _check_access(folder)
-        confs = sorted((folder / "renewal").glob("*.conf"))
-        lineages = tuple(_lineage(folder, conf) for conf in confs)
-        known = {one.name for one in lineages}
-        strays = sorted(path.name for path in (folder / "live").glob("*/") if path.name not in known)
-        stray = tuple(
-            FoundLineage(name, {}, None, "it has no renewal/NAME.conf, so certbot does not renew it either")
-            for name in strays
-        )
-        return Found((*lineages, *stray), tuple(_accounts(folder)), tuple(_hooks(folder, lineages)), _notes(folder))
-    except OSError as error:
-        raise SettingsError(
-            f"cannot read {error.filename}", error.strerror or str(error), "Run the command with sudo."
-        ) from error
+    return found_pairs.read_folder(folder, "certbot", "renewal", _read)
+
+
+def _read(folder: Path) -> Found:
+    _check_access(folder)
+    confs = sorted((folder / "renewal").glob("*.conf"))
+    lineages = tuple(_lineage(folder, conf) for conf in confs)
+    known = {one.name for one in lineages}
+    strays = sorted(path.name for path in (folder / "live").glob("*/") if path.name not in known)
+    stray = tuple(
+        FoundLineage(name, {}, None, "it has no renewal/NAME.conf, so certbot does not renew it either")
+        for name in strays
+    )
+    return Found((*lineages, *stray), tuple(_accounts(folder)), tuple(_hooks(folder, lineages)), _notes(folder))
 
 
 def _check_access(folder: Path) -> None:
@@ -86,7 +75,7 @@ def _lineage(folder: Path, conf: Path) -> FoundLineage:
     """Return the lineage; one that cannot be read says why, and must not keep the others from being read."""
     name = one_line(conf.stem)
     try:
-        text = _read_text(conf)
+        text = found_pairs.read_text(conf)
     except ValueError as error:
         return FoundLineage(name, {}, None, f"its renewal/{name}.conf {error}")
     parameters = parse_renewal(text)
@@ -100,24 +89,6 @@ def _lineage(folder: Path, conf: Path) -> FoundLineage:
         return FoundLineage(name, parameters, None, f"cannot read {error.filename}: {error.strerror}")
 
 
-def _read_text(conf: Path) -> str:
-    """Return the text of a renewal file. Raises ValueError with the reason when it is not text."""
-    if not presence.is_file(conf):
-        raise ValueError("is not a file")
-    data = conf.read_bytes()
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise ValueError(
-            f"is not UTF-8 text: byte 0x{data[error.start]:02x} in line {line}; convert it, for example with 'iconv'"
-        ) from error
-    if "\0" in text:
-        line = text.count("\n", 0, text.index("\0")) + 1
-        raise ValueError(f"contains a NUL byte in line {line}")
-    return text
-
-
 def _read_lineage(folder: Path, name: str, directory: str, parameters: Mapping[str, str]) -> FoundLineage:
     fullchain, archive_dir = parameters.get("fullchain"), parameters.get("archive_dir")
     # An empty path would be the current directory.
@@ -126,12 +97,12 @@ def _read_lineage(folder: Path, name: str, directory: str, parameters: Mapping[s
     live = live if presence.is_dir(live) else folder / "live" / directory
     archive = Path(archive_dir) if archive_dir else folder / "archive" / directory
     archive = archive if presence.is_dir(archive) else folder / "archive" / directory
-    found = [pair for pair in map(_read_pair, _candidates(live, archive)) if pair is not None]
-    if not found:
+    found = found_pairs.newest(_candidates(live, archive))
+    if found is None:
         trouble = f"neither {live} nor {archive} has a certificate with its key"
         return FoundLineage(name, parameters, None, trouble)
-    pair, access = max(found, key=lambda one: _begins_at(one[0]))
-    return FoundLineage(name, parameters, pair, access=access)
+    paths = ((f"{folder}/live/{directory}/", ""),)
+    return FoundLineage(name, parameters, found[0], access=found[1], paths=paths)
 
 
 def _candidates(live: Path, archive: Path) -> Iterable[tuple[Path, Path]]:
@@ -140,26 +111,6 @@ def _candidates(live: Path, archive: Path) -> Iterable[tuple[Path, Path]]:
         number = _NUMBER.fullmatch(path.name)
         if number:
             yield path, path.with_name(f"privkey{number[1]}.pem")
-
-
-def _read_pair(paths: tuple[Path, Path]) -> tuple[Pair, Access] | None:
-    """Return the pair, and who may read its key; None when it is not usable."""
-    chain, key = paths
-    if not presence.is_file(chain) or not presence.is_file(key):
-        return None
-    try:
-        pair, status = Pair(key.read_bytes(), chain.read_bytes()), key.stat()
-        # With an access control list, the group bits are not the rights of the group.
-        mode = stat.S_IMODE(status.st_mode) & (0o707 if acls.read(key.resolve()) else 0o777)
-        _begins_at(pair)
-        is_pair = reading.certificate_key_matches(pair.chain_pem, pair.certificate_key_pem)
-    except (ValueError, TypeError):  # a key with a password
-        return None
-    return (pair, Access(status.st_uid, status.st_gid, mode)) if is_pair else None
-
-
-def _begins_at(pair: Pair) -> datetime:
-    return reading.read_certificate(pair.chain_pem).not_before
 
 
 def _accounts(folder: Path) -> Iterable[FoundAccount]:

@@ -144,7 +144,7 @@ def test_hooks_are_read_once_each(tmp_path: Path) -> None:
 
 
 def test_other_directory_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="is not a certbot directory: it has no renewal/"):
+    with pytest.raises(SettingsError, match="is not certbot's directory: it has no renewal/"):
         read_certbot(tmp_path)
 
 
