@@ -37,6 +37,19 @@ def test_links_between_pages_resolve() -> None:
     assert broken == []
 
 
+def test_every_page_is_in_the_contents() -> None:
+    contents = (PROJECT / "docs/index.md").read_text()
+    missing = [page.name for page in sorted(PROJECT.glob("docs/*.md")) if f"]({page.name})" not in contents]
+    missing.remove("index.md")
+    assert missing == [], "add each page to the list of its section in docs/index.md"
+
+
+def test_readme_is_short() -> None:
+    text, links = (PROJECT / "README.md").read_text().split("## Documentation")
+    assert text.count("\n") <= 80
+    assert links.count("](") < 25
+
+
 def _targets(page: Path) -> list[str]:
     parts = page.read_text().split("](")[1:]
     return [part.partition(")")[0].partition("#")[0] for part in parts]
