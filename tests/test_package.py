@@ -7,7 +7,7 @@ import pytest
 
 from stand.processes import PROJECT
 
-USAGE = "usage: scripts/package [--release RELEASE] DIRECTORY"
+USAGE = "usage: scripts/package [--docs | --release RELEASE] DIRECTORY"
 
 
 @pytest.mark.parametrize(
@@ -18,8 +18,9 @@ USAGE = "usage: scripts/package [--release RELEASE] DIRECTORY"
         (("--force", "one"), f"unknown option --force; {USAGE}"),
         (("--release", "sid", "one"), "--release needs bookworm or trixie"),
         (("--release",), "--release needs bookworm or trixie"),
+        (("--docs", "--release", "trixie", "one"), "--docs and --release exclude each other"),
     ],
-    ids=["nothing", "two directories", "unknown option", "unknown release", "no release"],
+    ids=["nothing", "two directories", "unknown option", "unknown release", "no release", "docs and release"],
 )
 def test_invalid_arguments_are_refused_and_nothing_is_written(
     arguments: tuple[str, ...], message: str, tmp_path: Path

@@ -1,0 +1,90 @@
+"""Settings of Sphinx, which makes a site of the whole checkout, so that links work as on GitHub."""
+
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import click
+from docutils import nodes
+from sphinx.application import Sphinx
+
+ROOT: Final = Path(__file__).parent.parent
+REPOSITORY: Final = "https://github.com/wellkeeper/wellkeeper"
+COMMANDS: Final = "docs/commands/"
+
+project = "Wellkeeper"
+author = "The Wellkeeper authors"
+release = version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+extensions = ["myst_parser", "sphinx_click"]
+root_doc = "docs/index"
+include_patterns = ["docs/**.md", "nginx/README.md", "*.md"]
+exclude_patterns = [f"{one.name}/**" for one in ROOT.iterdir() if one.name not in {"docs", "nginx"}]
+exclude_patterns += [one.name for one in ROOT.iterdir() if one.name not in {"docs", "nginx"} and one.is_dir()]
+myst_heading_anchors = 4
+smartquotes = False
+
+html_theme = "furo"
+html_title = f"Wellkeeper {release}"
+html_copy_source = False
+html_show_copyright = False
+html_show_sphinx = False
+html_use_index = False
+templates_path = ["templates"]
+html_additional_pages = {"index": "start.html"}
+
+
+def read_page(app: Sphinx, docname: str, source: list[str]) -> None:
+    """Let links to directories lead to the repository, and add the sidebar to the first page."""
+    folder = Path(app.srcdir, docname).parent
+    source[0] = re.sub(r"\]\(((?!https?:)[^)#]+)\)", lambda link: _link(folder, link[1]), source[0])
+    if docname == root_doc:
+        source[0] += "".join(_sidebar(source[0]))
+    elif docname == "docs/design/README":
+        source[0] += _toctree([":glob:"], ["0*"])
+
+
+def _link(folder: Path, target: str) -> str:
+    path = (folder / target).resolve()
+    return f"]({REPOSITORY}/tree/v{release}/{path.relative_to(ROOT)})" if path.is_dir() else f"]({target})"
+
+
+def _sidebar(text: str) -> Iterator[str]:
+    """Yield a part for each section, with the pages that its list names and their titles there."""
+    for section in text.split("\n## ")[1:]:
+        pages = re.findall(r"\[([^]]+)\]\(([^:)#]+\.md)\)", section)
+        caption = section.partition("\n")[0]
+        yield _toctree([f":caption: {caption}"], [f"{title} <{page}>" for title, page in pages])
+
+
+def _toctree(options: list[str], pages: list[str]) -> str:
+    return "\n".join(["\n```{toctree}", ":hidden:", *options, "", *pages, "```\n"])
+
+
+def read_command(app: Sphinx, context: click.Context, lines: list[str]) -> None:  # noqa: ARG001 - sphinx-click's signature
+    """Take help texts as plain text, and name the values of options as --help does."""
+    lines[:] = map(_plain, lines)
+    for one in context.command.params:
+        if isinstance(one, click.Option):
+            one.help = _plain(one.help or "")
+            one.metavar = one.make_metavar(context)
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"([*`\\]|(?<=\w)_(?!\w))", r"\\\1", text)
+
+
+def name_commands(app: Sphinx, tree: nodes.document) -> None:
+    """Give the section of a command its whole name: `wellkeeper account show`, not `show`."""
+    if app.env.docname.startswith(COMMANDS):
+        for section in tree.findall(nodes.section):
+            name = section["names"][0]
+            if name.startswith("wellkeeper"):
+                section.replace(section[0], nodes.title(name, name))
+
+
+def setup(app: Sphinx) -> None:
+    app.connect("source-read", read_page)
+    app.connect("sphinx-click-process-description", read_command)
+    app.connect("doctree-read", name_commands)

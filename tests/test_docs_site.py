@@ -1,0 +1,81 @@
+"""The documentation as a site: no warning, nothing missing, nothing loaded from other sites."""
+
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import click
+import pytest
+
+from tests.layers import PROJECT
+from wellkeeper_issuer.__main__ import cli
+from wellkeeper_node.__main__ import cli as node
+from wellkeeper_relay.__main__ import command as relay
+from wellkeeper_responder.__main__ import command as responder
+
+pytestmark = pytest.mark.any_python
+
+# What a browser fetches by itself, in HTML and CSS.
+LOADED: Final = re.compile(
+    r"<(?:script|link|img|iframe|source)\b[^>]*\b(?:src|href)=\"(?:https?:)?//[^>]*>|@import|url\((?:https?:)?//"
+)
+PROGRAMS: Final = {
+    "wellkeeper": cli,
+    "wellkeeper-node": node,
+    "wellkeeper-relay": relay,
+    "wellkeeper-responder": responder,
+}
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the built site. A broken link, a missing anchor and a page without a place fail the build."""
+    made = tmp_path_factory.mktemp("site")
+    finished = subprocess.run(
+        [PROJECT / "scripts/package", "--docs", made], check=False, capture_output=True, text=True
+    )
+    assert finished.returncode == 0, finished.stderr
+    return made
+
+
+def test_first_page_leads_to_the_contents(site: Path) -> None:
+    target = re.search(r"url=([^\"]+)", (site / "index.html").read_text())
+    assert target is not None
+    assert "<h1>Documentation" in (site / target[1]).read_text()
+
+
+def test_browser_loads_nothing_from_another_site(site: Path) -> None:
+    files = [*site.rglob("*.html"), *site.rglob("*.css")]
+    assert len(files) > 60
+    assert [f"{file.name}: {found[0]}" for file in files if (found := LOADED.search(file.read_text()))] == []
+
+
+def test_search_has_an_index_of_its_own(site: Path) -> None:
+    index = (site / "searchindex.js").read_text()
+    assert index.startswith("Search.setIndex({")
+    for word in ("rehears", "lineag", "wellkeeper", "certbot"):
+        assert f'"{word}":' in index
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_reference_has_every_command_and_option(site: Path, program: str) -> None:
+    page = re.sub(r"<[^>]+>", "", (site / f"docs/commands/{program}.html").read_text())
+    for path, command in _commands(program, PROGRAMS[program]):
+        missing = [one for one in (path, *_options(command)) if one not in page]
+        assert missing == [], path
+
+
+def _commands(path: str, command: click.Command) -> Iterator[tuple[str, click.Command]]:
+    yield path, command
+    if isinstance(command, click.Group):
+        with click.Context(command) as context:
+            for name in command.list_commands(context):
+                inner = command.get_command(context, name)
+                assert inner is not None
+                yield from _commands(f"{path} {name}", inner)
+
+
+def _options(command: click.Command) -> list[str]:
+    return [one.opts[0] for one in command.params if isinstance(one, click.Option) and not one.hidden]
