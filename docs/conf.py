@@ -1,4 +1,4 @@
-"""Settings of Sphinx, which makes a site of the whole checkout, so that links work as on GitHub."""
+"""Settings of Sphinx, which makes the site and the man pages of the whole checkout, so that links work as on GitHub."""
 
 import re
 import tomllib
@@ -33,6 +33,15 @@ html_show_sphinx = False
 html_use_index = False
 templates_path = ["templates"]
 html_additional_pages = {"index": "start.html"}
+
+man_show_urls = True
+man_pages = [
+    (f"{COMMANDS}wellkeeper", "wellkeeper", "keep nginx's certificates renewed", "", 1),
+    (f"{COMMANDS}wellkeeper-node", "wellkeeper-node", "get certificates from an issuer on another host", "", 1),
+    (f"{COMMANDS}wellkeeper-responder", "wellkeeper-responder", "answer ACME http-01 challenges behind nginx", "", 1),
+    (f"{COMMANDS}wellkeeper-relay", "wellkeeper-relay", "pass records from an issuer to its nodes", "", 1),
+    ("docs/settings", "issuer.toml", "settings of wellkeeper", "", 5),
+]
 
 
 def read_page(app: Sphinx, docname: str, source: list[str]) -> None:
@@ -84,7 +93,27 @@ def name_commands(app: Sphinx, tree: nodes.document) -> None:
                 section.replace(section[0], nodes.title(name, name))
 
 
+def list_settings(app: Sphinx, tree: nodes.document, docname: str) -> None:  # noqa: ARG001 - Sphinx's signature
+    """In a man page, write a table as a list: a terminal is too narrow for four columns."""
+    if app.builder.name == "man":
+        for table in list(tree.findall(nodes.table)):
+            head, *rows = (list(row) for row in table.findall(nodes.row))
+            table.replace_self(nodes.definition_list("", *(_item(head, row) for row in rows)))
+
+
+def _item(head: list[nodes.Node], row: list[nodes.Node]) -> nodes.definition_list_item:
+    """Return a row as an item: its first cell, then the last without, then the others with their headings."""
+    term = nodes.term("", "", *(child for part in row[0].children for child in part.children))
+    *others, last = row[1:]
+    text = nodes.definition("", *last.children)
+    for title, cell in zip(head[1:], others, strict=False):
+        if cell.astext():
+            text += nodes.paragraph("", "", nodes.Text(f"{title.astext().capitalize()}: "), *cell.children[0].children)
+    return nodes.definition_list_item("", term, text)
+
+
 def setup(app: Sphinx) -> None:
     app.connect("source-read", read_page)
     app.connect("sphinx-click-process-description", read_command)
     app.connect("doctree-read", name_commands)
+    app.connect("doctree-resolved", list_settings)

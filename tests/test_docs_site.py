@@ -1,7 +1,8 @@
-"""The documentation as a site: no warning, nothing missing, nothing loaded from other sites."""
+"""The documentation as a site and as man pages: no warning, nothing missing, nothing loaded from other sites."""
 
 import re
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -40,6 +41,14 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
+@pytest.fixture(scope="module")
+def man_pages(site: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("man")
+    options = ("--quiet", "--fail-on-warning", "--builder", "man", "--conf-dir", "docs", "--doctree-dir")
+    subprocess.run([sys.executable, "-m", "sphinx", *options, site / ".doctrees", ".", made], cwd=PROJECT, check=True)
+    return made
+
+
 def test_first_page_leads_to_the_contents(site: Path) -> None:
     target = re.search(r"url=([^\"]+)", (site / "index.html").read_text())
     assert target is not None
@@ -60,10 +69,11 @@ def test_search_has_an_index_of_its_own(site: Path) -> None:
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
-def test_reference_has_every_command_and_option(site: Path, program: str) -> None:
+def test_reference_has_every_command_and_option(site: Path, man_pages: Path, program: str) -> None:
     page = re.sub(r"<[^>]+>", "", (site / f"docs/commands/{program}.html").read_text())
+    manual = (man_pages / f"{program}.1").read_text().replace(r"\-", "-")
     for path, command in _commands(program, PROGRAMS[program]):
-        missing = [one for one in (path, *_options(command)) if one not in page]
+        missing = [one for one in (path, *_options(command)) if one not in page or one not in manual]
         assert missing == [], path
 
 
@@ -79,3 +89,26 @@ def _commands(path: str, command: click.Command) -> Iterator[tuple[str, click.Co
 
 def _options(command: click.Command) -> list[str]:
     return [one.opts[0] for one in command.params if isinstance(one, click.Option) and not one.hidden]
+
+
+@pytest.mark.parametrize("name", [*(f"{program}.1" for program in PROGRAMS), "issuer.toml.5"])
+def test_man_page_is_found_and_reads_without_a_warning(man_pages: Path, name: str) -> None:
+    title = name.rpartition(".")[0]
+    assert f"{title} - " in _output("lexgrog", man_pages / name)
+    shown = _output("man", "--warnings", "--local-file", man_pages / name)
+    assert f"{title.upper()}({name[-1]})" in shown
+
+
+def test_man_page_of_the_settings_has_every_key(man_pages: Path) -> None:
+    shown = _output("man", "--local-file", man_pages / "issuer.toml.5")
+    keys = re.findall(r"^\| `([a-z_]+)` ", (PROJECT / "docs/settings.md").read_text(), re.MULTILINE)
+    assert len(keys) > 50
+    assert [key for key in keys if not re.search(rf"^ +{key}( |$)", shown, re.MULTILINE)] == []
+
+
+def _output(*command: str | Path) -> str:
+    """Return the output of a program that must not complain."""
+    environment = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "MANWIDTH": "100"}
+    finished = subprocess.run(command, check=False, capture_output=True, text=True, env=environment)
+    assert (finished.returncode, finished.stderr) == (0, ""), finished
+    return finished.stdout

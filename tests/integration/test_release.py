@@ -3,6 +3,7 @@
 import hashlib
 import json
 import subprocess
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -93,4 +94,6 @@ def check_release(folder: Path) -> None:
     listed = json.loads((folder / f"wellkeeper-{VERSION}.cdx.json").read_text())
     assert (listed["bomFormat"], listed["metadata"]["component"]["version"]) == ("CycloneDX", VERSION)
     assert {"acme", "aiohttp", "cryptography", "pydantic"} <= {one["name"] for one in listed["components"]}
+    wheel = zipfile.ZipFile(folder / f"wellkeeper-{VERSION}-py3-none-any.whl")
+    assert f"wellkeeper-{VERSION}.data/data/share/man/man1/wellkeeper.1" in wheel.namelist()
     assert "### Added" in (folder / "NOTES.md").read_text()
