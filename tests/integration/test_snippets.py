@@ -14,6 +14,7 @@ from stand.nginx import SNIPPETS, NginxServer, NginxSettings, nginx_program, tem
 from tests.integration.nodes import Recorder, responding
 from tests.responder.http import Reply, ask
 from tests.responder.messages import OTHER_TOKEN, THUMBPRINT, TOKEN
+from tests.systemd.pages import configuration
 from wellkeeper_client import wire
 from wellkeeper_responder.settings import TcpAddress
 
@@ -184,6 +185,23 @@ async def test_unmodified_snippets_load_without_warnings(folder: Path, http_port
     )
     port_80 = f"server {{ listen 127.0.0.1:{http_port}; include {SNIPPETS}/challenge.conf; }}"
     config = _config(folder, f"include {SNIPPETS}/upstream.conf;\n{port_80}\n{sites}")
+    assert await _test(folder, config) == (0, "")
+
+
+async def test_server_blocks_of_the_readme_are_accepted(folder: Path, http_port: int, https_port: int) -> None:
+    make_server_certificate(folder / "live/www.example.org", ("www.example.org",))
+    blocks = configuration("README.md", "nginx", "challenge.conf")
+    for page, here in (
+        ("listen 80", f"listen 127.0.0.1:{http_port}"),
+        ("listen 443", f"listen 127.0.0.1:{https_port}"),
+        ("[::]:80", f"[::1]:{http_port}"),
+        ("[::]:443", f"[::1]:{https_port}"),
+        ("snippets/wellkeeper", str(SNIPPETS)),
+        (CERTIFICATES_DIR, str(folder)),
+    ):
+        assert page in blocks
+        blocks = blocks.replace(page, here)
+    config = _config(folder, f"include {SNIPPETS}/upstream.conf;\n{blocks}")
     assert await _test(folder, config) == (0, "")
 
 
