@@ -9,10 +9,13 @@ from typing import Final
 import click
 from docutils import nodes
 from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
+from sphinx.util import logging
 
 ROOT: Final = Path(__file__).parent.parent
 REPOSITORY: Final = "https://github.com/wellkeeper/wellkeeper"
 COMMANDS: Final = "docs/commands/"
+_LOG: Final = logging.getLogger(__name__)
 
 project = "Wellkeeper"
 author = "The Wellkeeper authors"
@@ -24,6 +27,7 @@ exclude_patterns = [f"{one.name}/**" for one in ROOT.iterdir() if one.name not i
 exclude_patterns += [one.name for one in ROOT.iterdir() if one.name not in {"docs", "nginx"} and one.is_dir()]
 myst_heading_anchors = 4
 smartquotes = False
+suppress_warnings = ["toc.not_included"]  # check_contents says what to do
 
 html_theme = "furo"
 html_title = f"Wellkeeper {release}"
@@ -112,8 +116,17 @@ def _item(head: list[nodes.Node], row: list[nodes.Node]) -> nodes.definition_lis
     return nodes.definition_list_item("", term, text)
 
 
+def check_contents(app: Sphinx, environment: BuildEnvironment) -> None:  # noqa: ARG001 - Sphinx's signature
+    listed = {page for pages in environment.toctree_includes.values() for page in pages}
+    for page in sorted(environment.found_docs - listed - {root_doc}):
+        _LOG.warning(
+            "the page is not in the contents: add it to the list of its section in docs/index.md", location=page
+        )
+
+
 def setup(app: Sphinx) -> None:
     app.connect("source-read", read_page)
     app.connect("sphinx-click-process-description", read_command)
+    app.connect("env-check-consistency", check_contents)
     app.connect("doctree-read", name_commands)
     app.connect("doctree-resolved", list_settings)
