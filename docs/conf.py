@@ -76,8 +76,12 @@ def _toctree(options: list[str], pages: list[str]) -> str:
 
 
 def read_command(app: Sphinx, context: click.Context, lines: list[str]) -> None:  # noqa: ARG001 - sphinx-click's signature
-    """Take help texts as plain text, and name the values of options as --help does."""
+    """Take help texts as plain text, list the commands of a group, and name the values of options as --help does."""
     lines[:] = map(_plain, lines)
+    if isinstance(context.command, click.Group):
+        for name in context.command.list_commands(context):
+            command = context.command.get_command(context, name)
+            lines += [name, f"   {_plain(command.get_short_help_str(200) if command else '')}", ""]
     for one in context.command.params:
         if isinstance(one, click.Option):
             one.help = _plain(one.help or "")
