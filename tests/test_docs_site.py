@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -97,6 +98,12 @@ def test_man_page_is_found_and_reads_without_a_warning(man_pages: Path, name: st
     assert f"{title} - " in _output("lexgrog", man_pages / name)
     shown = _output("man", "--warnings", "--local-file", man_pages / name)
     assert f"{title.upper()}({name[-1]})" in shown
+
+
+def test_every_program_has_a_man_page(man_pages: Path) -> None:
+    """Otherwise, lintian would report it for the Debian package."""
+    scripts = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]["scripts"]
+    assert {page.stem for page in man_pages.glob("*.1")} == set(scripts)
 
 
 def test_man_page_of_the_settings_has_every_key(man_pages: Path) -> None:
