@@ -17,7 +17,7 @@ from wellkeeper_node.ports import Clock
 from wellkeeper_node.records import engine_keys
 from wellkeeper_node.records.engine_calls import EngineCalls
 from wellkeeper_node.records.engine_connection import EngineConnection, Reply
-from wellkeeper_node.records.engine_scripts import LONGEST_LINE, is_over, unpack
+from wellkeeper_node.records.engine_values import LONGEST_LINE, is_over, unpack
 from wellkeeper_node.records.port import Update
 
 _TICK_SECONDS: Final = 1.0

@@ -1,7 +1,7 @@
 """The writes to an engine, each in one step: Lua that compares the version and the lease, then writes.
 
-A value is stored after a line with its version and its end, so that a condition is checked without the value. Scripts
-get the time of the writer, as they do for the relay; the engine's clock only removes what has ended.
+A value is stored after a line with its version and its end (`engine_values`), so that a condition is checked without
+the value. Scripts get the time of the writer, as they do for the relay; the engine's clock only removes what has ended.
 """
 
 import hashlib
@@ -10,8 +10,6 @@ from typing import Final
 
 from wellkeeper_client.record_state import Stored
 
-# The version, a space, the end (UNIX time, or a dash) and a line feed.
-LONGEST_LINE: Final = 80
 # An engine removes a record so long after its end: readers decide by their own clocks.
 _GRACE_SECONDS: Final = 60
 # What scripts return; anything else is a conflict.
@@ -31,28 +29,6 @@ class Script:
         object.__setattr__(self, "digest", hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest())
 
 
-def pack(stored: Stored) -> bytes:
-    end = "-" if stored.expires_at is None else repr(float(stored.expires_at))
-    return f"{stored.version} {end}\n".encode() + stored.value
-
-
-def unpack(key: str, packed: object, longest: int) -> Stored | None:
-    """Return the record, or None for anything else, which may be in an engine as well."""
-    if not isinstance(packed, bytes):
-        return None
-    line, separator, value = packed.partition(b"\n")
-    version, _, end = line.partition(b" ")
-    try:
-        stored = Stored(key, value, None if end == b"-" else float(end))
-    except ValueError:
-        return None
-    return stored if separator and len(value) <= longest and stored.version.encode() == version else None
-
-
-def is_over(stored: Stored, now: float) -> bool:
-    return stored.expires_at is not None and stored.expires_at <= now
-
-
 def milliseconds_left(stored: Stored, now: float) -> int:
     """Return how long the engine should keep the record, 0 for one without an end."""
     return 0 if stored.expires_at is None else max(1, int((stored.expires_at - now + _GRACE_SECONDS) * 1000))
@@ -62,7 +38,7 @@ def milliseconds_left(stored: Stored, now: float) -> int:
 _CONDITIONS: Final = """
 local found, current = redis.pcall('GETRANGE', KEYS[1], 0, 79), ''
 if type(found) == 'string' then
-  local version, ends = found:match('^([%w_-]+) (%S+)\\n')
+  local version, ends = found:match('^([%w_-]+) (%S+) ')
   if version and (ends == '-' or (tonumber(ends) or 0) > tonumber(ARGV[1])) then current = version end
 end
 if ARGV[2] ~= '' then

@@ -19,7 +19,8 @@ from wellkeeper_node.records.engine import EngineAddress
 from wellkeeper_node.records.engine_calls import EngineCalls
 from wellkeeper_node.records.engine_connection import Access, Reply
 from wellkeeper_node.records.engine_follow import EngineFollower
-from wellkeeper_node.records.engine_scripts import LONGEST_LINE, Script, is_over, pack, unpack
+from wellkeeper_node.records.engine_scripts import Script
+from wellkeeper_node.records.engine_values import LONGEST_LINE, is_over, pack, unpack
 from wellkeeper_node.records.port import Update
 
 _CALL_SECONDS: Final = 0.25

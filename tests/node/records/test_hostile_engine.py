@@ -19,7 +19,7 @@ from wellkeeper_client.record_state import Stored
 from wellkeeper_client.records import Kind
 from wellkeeper_node.errors import ConflictError, RecordsError, UnavailableError
 from wellkeeper_node.records.engine_connection import MOST_BYTES
-from wellkeeper_node.records.engine_scripts import pack
+from wellkeeper_node.records.engine_values import pack
 
 VALUE: Final = b"x" * 700
 HONEST: Final = pack(Stored("bundle/www", VALUE))
