@@ -1,7 +1,8 @@
 """Follow the records in an engine: a snapshot by directories, then what is published about changes.
 
-A message only names a key, whose record is read then. Each second without one, the follower asks whether the engine
-still answers, and whether it is the same: its epoch is a random id that the first write sets.
+A message only names a key, whose record is read then. With each look at records, and after each second without a
+message, the follower asks whether the engine is still the same: its epoch is a random id that the first write sets.
+Others may write a million names into a directory; as many are read as no fleet has.
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
@@ -16,15 +17,20 @@ from wellkeeper_client.records import Kind, kind_of
 from wellkeeper_node.ports import Clock
 from wellkeeper_node.records import engine_keys
 from wellkeeper_node.records.engine_calls import EngineCalls
-from wellkeeper_node.records.engine_connection import EngineConnection, Reply
+from wellkeeper_node.records.engine_connection import Command, EngineConnection, Reply
+from wellkeeper_node.records.engine_strangers import Strangers
 from wellkeeper_node.records.engine_values import LONGEST_LINE, is_over, unpack
 from wellkeeper_node.records.port import Update
 
 _TICK_SECONDS: Final = 1.0
 _PART_BYTES: Final = 1024 * 1024
-_MOST_KEYS: Final = 256
+_MOST_KEYS: Final = 128
+# Most records are shorter; the others are read again, whole.
+_FIRST_BYTES: Final = 8 * 1024
 # A directory of so many has 200,000 names at least, as an engine shrinks tables that are less than 10 % full.
 _MOST_PAGES: Final = 10_000
+# A manifest lists three thousand lineages, and a relay takes a thousand nodes.
+_MOST_NAMES: Final = 20_000
 _LONGEST_EPOCH: Final = 64
 
 Part = tuple[tuple[Stored, ...], tuple[str, ...]]
@@ -33,11 +39,16 @@ Part = tuple[tuple[Stored, ...], tuple[str, ...]]
 class EngineFollower:
     """Follows some kinds; with `node`, only what is visible to that node."""
 
-    def __init__(self, calls: EngineCalls, clock: Clock, kinds: Sequence[Kind], node: str) -> None:
+    def __init__(
+        self, calls: EngineCalls, clock: Clock, kinds: Sequence[Kind], node: str, strangers: Strangers
+    ) -> None:
         self._calls = calls
         self._clock = clock
         self._kinds = kinds
         self._node = node
+        self._strangers = strangers
+        self._epoch: Reply = b""
+        self._is_replaced = False
 
     async def follow(self) -> AsyncGenerator[Update, None]:
         """Yield as `Records.follow` says."""
@@ -45,20 +56,16 @@ class EngineFollower:
             channels = [self._calls.key(engine_keys.channel(kind, self._node)) for kind in self._kinds]
             await news.subscribe(channels)
             while True:
-                (epoch,) = await self._calls.ask(self._epoch)
+                (self._epoch,) = await self._calls.ask(self._ask_epoch)
+                self._is_replaced = False
                 async for update in _updates(self._snapshot(), is_snapshot=True):
                     yield update
-                while True:
-                    keys = await self._changed(news)
-                    (found,) = await self._calls.ask(self._epoch)
-                    if epoch and found != epoch:
-                        break
-                    epoch = found
-                    async for update in _updates(self._changes(keys), is_snapshot=False):
+                while not self._is_replaced:
+                    async for update in _updates(self._changes(await self._changed(news)), is_snapshot=False):
                         yield update
 
     @property
-    def _epoch(self) -> tuple[str | int, ...]:
+    def _ask_epoch(self) -> Command:
         return "GETRANGE", self._calls.key(engine_keys.EPOCH), 0, _LONGEST_EPOCH
 
     async def _changed(self, news: EngineConnection) -> list[str]:
@@ -78,21 +85,37 @@ class EngineFollower:
     async def _snapshot(self) -> AsyncGenerator[Part, None]:
         for kind in self._kinds:
             async for keys in self._all_keys(kind):
-                for some in _batches(keys):
-                    found = await self._read(some)
-                    yield tuple(one for one in found if one is not None), ()
+                for start in range(0, len(keys), _MOST_KEYS):
+                    async for found in self._read(keys[start : start + _MOST_KEYS]):
+                        yield tuple(filter(None, found.values())), ()
 
     async def _changes(self, keys: Sequence[str]) -> AsyncGenerator[Part, None]:
-        for some in _batches(keys):
-            found = dict(zip(some, await self._read(some), strict=True))
-            yield tuple(filter(None, found.values())), tuple(key for key, one in found.items() if one is None)
+        """Yield nothing more once the engine is another one."""
+        async for found in self._read(keys):
+            if not self._is_replaced:
+                yield tuple(filter(None, found.values())), tuple(key for key, one in found.items() if one is None)
 
-    async def _read(self, keys: Sequence[str]) -> list[Stored | None]:
-        commands = [("GETRANGE", self._calls.key(key), 0, LONGEST_LINE + kind_of(key).longest) for key in keys]
-        replies = await self._calls.ask(*commands)
-        now = self._clock.now().timestamp()
-        found = [unpack(key, reply, kind_of(key).longest) for key, reply in zip(keys, replies, strict=True)]
-        return [None if one is None or is_over(one, now) else one for one in found]
+    async def _read(self, keys: Sequence[str]) -> AsyncGenerator[dict[str, Stored | None], None]:
+        """Yield what is under at most _MOST_KEYS keys, about a megabyte at once; None for what is not a record."""
+        epoch, *first = await self._calls.ask(self._ask_epoch, *(self._look(key, _FIRST_BYTES) for key in keys))
+        self._is_replaced |= bool(self._epoch) and epoch != self._epoch
+        self._epoch = epoch
+        replies = dict(zip(keys, first, strict=True))
+        for some in _batches(list(replies)):
+            cut = [key for key in some if isinstance(replies[key], bytes) and len(replies[key]) >= _FIRST_BYTES]
+            if cut:
+                whole = (self._look(key, LONGEST_LINE + kind_of(key).longest) for key in cut)
+                replies |= zip(cut, await self._calls.ask(*whole), strict=True)
+            yield {key: self._record(key, replies.pop(key)) for key in some}
+
+    def _look(self, key: str, count: int) -> Command:
+        return "GETRANGE", self._calls.key(key), 0, count - 1
+
+    def _record(self, key: str, reply: Reply) -> Stored | None:
+        found = unpack(key, reply, kind_of(key).longest)
+        if found is None and reply:
+            self._strangers.ignore(key, "it is not a record, or one in an unknown form")
+        return None if found is None or is_over(found, self._clock.now().timestamp()) else found
 
     async def _all_keys(self, kind: Kind) -> AsyncIterator[list[str]]:
         """Yield the keys of this kind in pieces; they may repeat."""
@@ -108,14 +131,21 @@ class EngineFollower:
                 yield self._valid(f"{kind}/{self._node}/" if kind is Kind.WRAP else f"{kind}/", names)
 
     def _valid(self, prefix: str, names: Sequence[str]) -> list[str]:
-        return [key for key in (prefix + name for name in names) if self._is_wanted(key)]
+        found = [key for key in (prefix + name for name in names) if self._is_wanted(key)]
+        if len(found) < len(names):
+            self._strangers.ignore(prefix, "a name in it is not one of a record")
+        return found
 
     async def _names(self, directory: str) -> AsyncIterator[list[str]]:
-        cursor = b"0"
+        cursor, count = b"0", 0
         for _ in range(_MOST_PAGES):
             (reply,) = await self._calls.ask(("SSCAN", self._calls.key(directory), cursor, "COUNT", _MOST_KEYS))
             cursor, names = _scanned(reply)
             yield [name.decode("ascii", "replace") for name in names]
+            count += len(names)
+            if count > _MOST_NAMES:
+                self._strangers.ignore(directory, f"more than {_MOST_NAMES} names")
+                return
             if cursor == b"0":
                 return
         raise ValueError("a directory has no end")
@@ -140,7 +170,7 @@ def _batches(keys: Sequence[str]) -> Iterator[list[str]]:
     some: list[str] = []
     size = 0
     for key in keys:
-        if some and (size + kind_of(key).longest > _PART_BYTES or len(some) == _MOST_KEYS):
+        if some and size + kind_of(key).longest > _PART_BYTES:
             yield some
             some, size = [], 0
         some.append(key)

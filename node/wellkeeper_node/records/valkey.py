@@ -20,6 +20,7 @@ from wellkeeper_node.records.engine_calls import EngineCalls
 from wellkeeper_node.records.engine_connection import Access, Reply
 from wellkeeper_node.records.engine_follow import EngineFollower
 from wellkeeper_node.records.engine_scripts import Script
+from wellkeeper_node.records.engine_strangers import Strangers
 from wellkeeper_node.records.engine_values import LONGEST_LINE, is_over, pack, unpack
 from wellkeeper_node.records.port import Update
 
@@ -49,6 +50,7 @@ class ValkeyRecords:
         self._calls = calls
         self._clock = clock
         self._node = node
+        self._strangers = Strangers(calls)
 
     async def close(self) -> None:
         await self._calls.close()
@@ -81,7 +83,7 @@ class ValkeyRecords:
         return self._live(unpack(key, reply, longest))
 
     async def follow(self, *kinds: Kind) -> AsyncGenerator[Update, None]:
-        follower = EngineFollower(self._calls, self._clock, kinds, self._node)
+        follower = EngineFollower(self._calls, self._clock, kinds, self._node, self._strangers)
         async with aclosing(follower.follow()) as updates:
             async for update in updates:
                 yield update

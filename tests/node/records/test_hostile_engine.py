@@ -127,6 +127,26 @@ async def test_junk_is_left_out_and_honest_records_arrive(tmp_path: Path, clock:
     assert await snapshot(Engine(sscan=names, getrange=values), tmp_path, clock, Kind.BUNDLE) == ["bundle/www"] * 2
 
 
+@pytest.mark.parametrize(
+    ("replies", "name", "why"),
+    [
+        (
+            {"getrange": lambda _: bulk(HONEST.replace(b" =\n", b" y\n", 1))},
+            "bundle/www",
+            "it is not a record, or one in an unknown form",
+        ),
+        ({"sscan": lambda _: array(bulk(b"0"), array(bulk(b"..")))}, "bundle/", "a name in it is not one of a record"),
+    ],
+)
+async def test_warning_says_what_was_ignored_and_what_to_do(
+    replies: dict[str, Replies], name: str, why: str, tmp_path: Path, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert await snapshot(Engine(**replies), tmp_path, clock, Kind.BUNDLE) == []
+    (found,) = caplog.messages
+    assert f"has other entries among the records: {name}: {why}. They are ignored." in found
+    assert f"upgrade this host. Otherwise change the engine's passwords, then delete {{wk}}:{name} and" in found
+
+
 @pytest.mark.parametrize("kind", [Kind.WRAP, Kind.REPORT, Kind.NODE])
 async def test_value_that_is_no_record_counts_as_absent(kind: Kind, tmp_path: Path, clock: FakeClock) -> None:
     for number, value in enumerate(

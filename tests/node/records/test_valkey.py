@@ -1,5 +1,6 @@
 """Records in a real engine: what a node sees and may do, what ends, and what the engine refuses."""
 
+import secrets
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from pathlib import Path
@@ -113,6 +114,22 @@ async def test_many_messages_are_read_in_pieces(records: EngineRecords) -> None:
         while len(removed) < 300:
             removed += (await anext(updates)).removed
     assert removed == [f"bundle/{number}" for number in range(300)]
+
+
+async def test_large_records_are_read_whole_and_in_parts(records: EngineRecords) -> None:
+    values = {
+        f"bundle/{number:03}": signed(f"bundle/{number:03}", text=secrets.token_hex(20_000)) for number in range(150)
+    }
+    for key, value in values.items():
+        await records.put(key, value)
+    found: dict[str, bytes] = {}
+    async with aclosing(records.follow(Kind.BUNDLE)) as updates:
+        async for update in updates:
+            assert sum(len(one.value) for one in update.records) < 2 * 1024 * 1024
+            found |= {one.key: one.value for one in update.records}
+            if update.is_whole:
+                break
+    assert found == values
 
 
 async def test_kept_connection_that_ended_is_replaced(tmp_path: Path, clock: FakeClock) -> None:
