@@ -77,6 +77,7 @@ async def test_nodes_move_to_an_engine_and_back(folder: Path) -> None:
             await until_moved(issuer)
             await fleet.relay.process.stop()
             await renew(fleet)  # by the engine alone
+            await issuer.run_well("rehearse")
             await fleet.relay.process.start(fleet.relay.is_ready)
             await server.kill()
             await renew(fleet)  # by the relay alone

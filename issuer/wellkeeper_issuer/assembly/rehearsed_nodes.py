@@ -1,4 +1,7 @@
-"""Publish to the nodes behind the relay for a rehearsal, beside a daemon or without one: only tokens, nothing else."""
+"""Publish to the nodes through relay and engine for a rehearsal, beside a daemon or without one: only tokens.
+
+It needs no lease of the engine: what it stores there has a random name, and hinders no other issuer.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
@@ -15,10 +18,11 @@ from wellkeeper_node.errors import RecordsError
 if TYPE_CHECKING:
     from wellkeeper_client.fleet_bodies import NodeBody
     from wellkeeper_issuer.fleet.feed import Feed
+    from wellkeeper_issuer.fleet.ports import Feeding
     from wellkeeper_issuer.fleet.relayed import RelayedResponder
     from wellkeeper_issuer.fleet.reports import Seen
     from wellkeeper_issuer.ports.fleet import MissingToken
-    from wellkeeper_node.records.relay import RelayRecords
+    from wellkeeper_node.records.port import KeptRecords, Records
 
 
 class NotRecorded:
@@ -43,23 +47,39 @@ async def remote_nodes(settings: Settings) -> "AsyncIterator[tuple[RelayedRespon
         yield None
         return
     from wellkeeper_issuer.fleet.feed import Feed
+    from wellkeeper_issuer.fleet.feeds import Feeds
     from wellkeeper_issuer.fleet.relayed import RelayedResponder
     from wellkeeper_issuer.fleet.reports import Reports
     from wellkeeper_issuer.outside.keys.fleet_keys import FleetKeys
+
+    clock, key = SystemClock(), FleetKeys(settings.state_dir).current
+    reports = Reports(lambda: nodes, clock, last)
+    async with _stores(settings) as stores:
+        feeds = [Feed(one, key, clock, {Kind.REPORT: reports.take}) for one in stores]
+        feed: Feeding = Feeds(*feeds) if len(feeds) > 1 else feeds[0]
+        following = asyncio.create_task(feed.run())
+        try:
+            await _admit(stores[0], feeds[0], nodes)
+            yield RelayedResponder(feed, reports, NotRecorded(), lambda: nodes, clock), count
+        finally:
+            following.cancel()
+            await asyncio.wait([following])
+
+
+@asynccontextmanager
+async def _stores(settings: Settings) -> "AsyncIterator[list[KeptRecords]]":
+    """Yield the relay, and the engine if there is one."""
     from wellkeeper_node.records.relay import RelayRecords
 
-    clock = SystemClock()
-    relay = RelayRecords(settings.fleet.relay, clock)
-    reports = Reports(lambda: nodes, clock, last)
-    feed = Feed(relay, FleetKeys(settings.state_dir).current, clock, {Kind.REPORT: reports.take})
-    following = asyncio.create_task(feed.run())
+    stores: list[KeptRecords] = [RelayRecords(settings.fleet.relay, SystemClock())]
+    address = engines.engine_address(settings)
+    if address is not None:
+        stores.append(engines.issuer_records(settings, address))
     try:
-        await _admit(relay, feed, nodes)
-        yield RelayedResponder(feed, reports, NotRecorded(), lambda: nodes, clock), count
+        yield stores
     finally:
-        following.cancel()
-        await asyncio.wait([following])
-        await relay.close()
+        for one in stores:
+            await one.close()
 
 
 async def _read(settings: Settings) -> "tuple[Mapping[str, NodeBody], Mapping[str, Seen]]":
@@ -76,7 +96,7 @@ async def _read(settings: Settings) -> "tuple[Mapping[str, NodeBody], Mapping[st
     return to_bodies(present(nodes, last, now), seals), last
 
 
-async def _admit(relay: "RelayRecords", feed: "Feed", nodes: "Mapping[str, NodeBody]") -> None:
+async def _admit(relay: "Records", feed: "Feed", nodes: "Mapping[str, NodeBody]") -> None:
     """Let the nodes follow a relay that has restarted while no daemon runs; one that is away is reported per node."""
     from wellkeeper_issuer.fleet.distribution import node_record
 
