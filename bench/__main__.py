@@ -13,6 +13,8 @@ import click
 from rich.console import Console
 
 from bench import bulk, costs, far_ca, idle, issuance, machine, nothing_due, page, reloads, sealing, serving
+from bench.engine import contents, news, outages
+from bench.engine import tokens as engine_tokens
 from bench.figures import FULL, QUICK, Plan, Result, Tell
 from bench.fleet import idle as fleet_idle
 from bench.fleet import large, many, newcomer, renewal, tokens
@@ -22,9 +24,13 @@ from stand.processes import PROJECT, StandError, temporary_folder
 _Measure = Callable[[Plan, Path, Tell], Awaitable[Result]]
 _HOST: Final = (issuance, far_ca, serving, costs, reloads, nothing_due, bulk, idle)
 _FLEET: Final = (tokens, renewal, sealing, newcomer, fleet_idle, many, large)
-_MEASUREMENTS: Final[Mapping[str, _Measure]] = {module.NAME: module.measure for module in (*_HOST, *_FLEET)}
+_ENGINE: Final = (news, contents, engine_tokens, outages)
+_MEASUREMENTS: Final[Mapping[str, _Measure]] = {one.NAME: one.measure for one in (*_HOST, *_FLEET, *_ENGINE)}
 # By the part of the page that they write together.
-_PARTS: Final = {page.HOST: [module.NAME for module in _HOST], page.FLEET: [module.NAME for module in _FLEET]}
+_PARTS: Final = {
+    part: [module.NAME for module in modules]
+    for part, modules in ((page.HOST, _HOST), (page.FLEET, _FLEET), (page.ENGINE, _ENGINE))
+}
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -41,7 +47,7 @@ _PARTS: Final = {page.HOST: [module.NAME for module in _HOST], page.FLEET: [modu
     "parts",
     type=click.Choice([part.name for part in _PARTS]),
     multiple=True,
-    help="Run only the measurements of one host, or of a fleet.",
+    help="Run only the measurements of one host, of a fleet, or of an engine beside its relay.",
 )
 @click.option(
     "--output",

@@ -16,6 +16,9 @@ _PANELS: Final = (
     "publish to 3 nodes",
     "publish to 20 nodes",
     "publish to 100 nodes",
+    "put until the last of 20 nodes has it",
+    "tokens served",
+    "TLS handshakes",
 )
 _OURS: Final = (
     "wellkeeper",
@@ -24,6 +27,10 @@ _OURS: Final = (
     "nginx → responder",
     "nginx → responder, challenge.conf",
     "relay",
+    "relay and engine",
+    "engine alone",
+    "engine frozen",
+    "engine gone",
 )
 _UNITS: Final = {"s": "seconds; less is better", "ms": "milliseconds; less is better", "/s": "a second; more is better"}
 

@@ -31,6 +31,7 @@ class Part:
 
 HOST: Final = Part("host", "benchmarks.svg")
 FLEET: Final = Part("fleet", "benchmarks-fleet.svg")
+ENGINE: Final = Part("engine", "benchmarks-engine.svg")
 
 
 def write(docs: Path, part: Part, results: Sequence[Result], machine: dict[str, Any]) -> None:

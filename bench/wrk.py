@@ -14,6 +14,7 @@ CONNECTIONS: Final = 16
 _SCRIPT: Final = Path(__file__).with_name("tokens.lua")
 
 Mode = Literal["keep-alive", "close"]
+Scheme = Literal["http", "https"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +32,10 @@ class Run:
         return self.requests / self.seconds
 
 
-async def wrk(address: Address, paths: Path, mode: Mode, seconds: int) -> Run:
+async def wrk(address: Address, paths: Path, mode: Mode, seconds: int, scheme: Scheme = "http") -> Run:
     """Request the paths in turn; raises StandError when wrk fails, or gets no answer."""
     argv = [find_program("wrk"), "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "-s", str(_SCRIPT)]
-    argv += [f"http://{address[0]}:{address[1]}", "--", str(paths), mode]
+    argv += [f"{scheme}://{address[0]}:{address[1]}", "--", str(paths), mode]
     process = await asyncio.create_subprocess_exec(
         *argv,
         stdin=asyncio.subprocess.DEVNULL,

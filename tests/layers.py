@@ -230,6 +230,7 @@ ALLOWED: Final[dict[str, tuple[str, ...]]] = {
         "wellkeeper_issuer",
         "wellkeeper_node",
     ),
+    "bench.engine*": (*TOOLS, "bench", "redis", "wellkeeper_client", "wellkeeper_issuer", "wellkeeper_node"),
     "bench*": (*TOOLS, "bench", "wellkeeper_client", "wellkeeper_responder"),
     "stand*": (*TOOLS, "yarl"),
 }

@@ -17,13 +17,16 @@ from wellkeeper_client.signing import encode_public_key, key_id
 from wellkeeper_issuer.fleet.deps import Deps
 from wellkeeper_issuer.fleet.distribution import Disk
 from wellkeeper_issuer.fleet.fleet import Fleet, open_fleet
+from wellkeeper_issuer.fleet.lease import LeasedRecords
 from wellkeeper_issuer.outside.archive import ArchiveFolder
 from wellkeeper_issuer.outside.keys.fleet_keys import FleetKeys
 from wellkeeper_issuer.outside.keys.sealed_bundles import SealedBundles
 from wellkeeper_issuer.outside.state.state import JOURNAL, open_state
 from wellkeeper_issuer.ports.fleet import EnrolledNode
+from wellkeeper_node.bundles.engine_access import EngineAccess
 from wellkeeper_node.bundles.kept import ManifestFile
 from wellkeeper_node.clock import SystemClock
+from wellkeeper_node.records.engine import open_records, parse_engine
 from wellkeeper_node.records.relay import RelayRecords
 
 _RELAY_SECONDS = 600.0
@@ -51,9 +54,13 @@ class FleetIssuer:
 
     @asynccontextmanager
     async def at_work(
-        self, relay: RelayProcess, nodes: Mapping[str, NodeBody], lineages: Collection[str] = ()
+        self,
+        relay: RelayProcess,
+        nodes: Mapping[str, NodeBody],
+        lineages: Collection[str] = (),
+        engine: EngineAccess | None = None,
     ) -> AsyncIterator[Fleet]:
-        """Run the fleet with these nodes; the relay has their records, and all that is sealed for them."""
+        """Run the fleet with these nodes; relay and engine have their records, and all that is sealed for them."""
         key, clock = self.fleet_key, SystemClock()
         public = key.public_key()
         manifests = ManifestFile(self.folder / "manifest.jws", {key_id(public): public})
@@ -64,13 +71,28 @@ class FleetIssuer:
             state = await stack.enter_async_context(open_state(self.folder / JOURNAL, may_write=True))
             for name, body in nodes.items():
                 await state.fleet.record_node(enrolled(name, body))
-            fleet = await open_fleet(Deps(records, key, disk, state.fleet, clock, lineages))
+            leased = await stack.enter_async_context(_leased(engine)) if engine else None
+            deps = Deps(records, key, disk, state.fleet, clock, lineages, engine=leased, access=engine)
+            fleet = await open_fleet(deps)
             working = asyncio.create_task(fleet.run())
             stack.push_async_callback(_ended, working)
             await fleet.feed.wait(seconds=_RELAY_SECONDS)
             await fleet.refresh()
             await _until_filled(fleet)
             yield fleet
+
+
+@asynccontextmanager
+async def _leased(engine: EngineAccess) -> AsyncIterator[LeasedRecords]:
+    records = open_records(parse_engine(engine.address), engine.user, engine.password, SystemClock())
+    leased = LeasedRecords(records, "bench", SystemClock())
+    leasing = asyncio.create_task(leased.run())
+    try:
+        await leased.wait()
+        yield leased
+    finally:
+        await _ended(leasing)
+        await records.close()
 
 
 async def until(fleet: Fleet, what: str, is_over: Callable[[], bool], seconds: float = 120.0) -> None:

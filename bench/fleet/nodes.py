@@ -2,9 +2,10 @@
 
 import asyncio
 import sys
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -16,9 +17,14 @@ from stand.node import NodeProcess
 from stand.processes import PROJECT, Process, accepts
 from stand.relay import RelayProcess
 from stand.responder import INSTALLED
+from wellkeeper_client import records
 from wellkeeper_client.signing import encode_public_key
 from wellkeeper_client.trust_file import Trust
+from wellkeeper_issuer.fleet.distribution import node_record
 from wellkeeper_issuer.fleet.fleet import Fleet
+from wellkeeper_node.agent.kept_engine import FILE as KEPT_ENGINE
+from wellkeeper_node.bundles import content
+from wellkeeper_node.bundles.engine_access import EngineAccess, seal_access
 
 # Up to this number, each agent and each responder is a process of its own.
 _MOST_PROCESSES: Final = 20
@@ -49,8 +55,13 @@ def how(count: int) -> str:
 
 
 @asynccontextmanager
-async def running_nodes(folder: Path, count: int, most_processes: int = _MOST_PROCESSES) -> AsyncIterator[RunningNodes]:
-    """Start everything, and wait for the first reports. More than `most_processes` nodes share a few processes."""
+async def running_nodes(
+    folder: Path, count: int, most_processes: int = _MOST_PROCESSES, engine: EngineAccess | None = None
+) -> AsyncIterator[RunningNodes]:
+    """Start everything, and wait for the first reports. More than `most_processes` nodes share a few processes.
+
+    With an `engine`, which runs, nodes follow it beside the relay.
+    """
     signer, issuer = Signer.new(), FleetIssuer(folder / "issuer")
     places = tuple(new_place(folder, f"node{number}") for number in range(count))
     trust = Trust((signer.thumbprint,), (encode_public_key(signer.key.public_key()),), (issuer.public_fleet_key,))
@@ -60,14 +71,24 @@ async def running_nodes(folder: Path, count: int, most_processes: int = _MOST_PR
     nginx = NginxServer(folder / "nginx", settings)
     for one in places:
         one.settings.write_text(one.toml(relay.address, trusted, nginx))
+        if engine is not None:
+            (one.settings.parent / "state" / KEPT_ENGINE).write_text(_node_record(one, engine, issuer))
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(relay)
-        fleet = await stack.enter_async_context(issuer.at_work(relay, {one.name: one.body for one in places}))
+        bodies = {one.name: one.body for one in places}
+        fleet = await stack.enter_async_context(issuer.at_work(relay, bodies, engine=engine))
         alone = resident_mib(relay.process.pid)
         agents = await _start(stack, places, signer, is_shared=count > most_processes)
         await stack.enter_async_context(nginx)
         await until_all_report(fleet)
         yield RunningNodes(fleet, relay, alone, places, signer, agents)
+
+
+def _node_record(place: Place, engine: EngineAccess, issuer: FleetIssuer) -> str:
+    """Return what a node keeps once it has learned of the engine; otherwise its agent would start twice."""
+    sealed = seal_access(engine, place.name, content.from_base64url(place.body.sealing_key))
+    record = node_record(place.name, replace(place.body, engine=sealed), int(time.time()))
+    return records.sign(record, issuer.fleet_key)
 
 
 async def _start(

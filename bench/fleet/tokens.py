@@ -3,7 +3,7 @@
 import asyncio
 import statistics
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Final
@@ -90,24 +90,45 @@ class _Kept:
 
 async def ways_of(stack: AsyncExitStack, nodes: RunningNodes) -> dict[str, _Way]:
     """Return how to publish a token, by name; the connections are closed with the stack."""
-    clock, key, through = SystemClock(), nodes.signer.key, nodes.fleet.responder
+    clock, key = SystemClock(), nodes.signer.key
     direct = [ResponderClient(one.name, f"{one.control[0]}:{one.control[1]}", key, clock) for one in nodes.places]
     for client in direct:
         stack.push_async_callback(client.close)
     own = [Node(one.name, f"unix:{one.control_socket}", (one.http,), (one.https,)) for one in nodes.places]
     reading = ReadBacks(own, NodeProbes(), LoggedProgress(), None)
 
-    async def seconds(
-        clients: Sequence[Connection], reading: ReadBacks | RelayedResponder | None, answer: Answer
-    ) -> float:
-        async with AllResponders([_Kept(one) for one in clients], key, clock) as responders:
+    async def seconds(reading: ReadBacks | None, answer: Answer) -> float:
+        async with AllResponders([_Kept(one) for one in direct], key, clock) as responders:
             return await _seconds(responders, reading, answer)
 
     return {
-        RELAY: lambda answer: seconds([through], through, answer),
-        PUSH: lambda answer: seconds(direct, None, answer),
-        READ_BACK: lambda answer: seconds(direct, reading, answer),
+        RELAY: lambda answer: _through(nodes, answer),
+        PUSH: lambda answer: seconds(None, answer),
+        READ_BACK: lambda answer: seconds(reading, answer),
     }
+
+
+async def _through(nodes: RunningNodes, answer: Answer) -> float:
+    """Return the seconds until all nodes hold the answer, by what they follow."""
+    through = nodes.fleet.responder
+    async with AllResponders([_Kept(through)], nodes.signer.key, SystemClock()) as responders:
+        return await _seconds(responders, through, answer)
+
+
+async def published(nodes: RunningNodes) -> float:
+    """Publish a token through what the nodes follow, withdraw it, and return the seconds until all held it."""
+    seconds = await _through(nodes, _new_answer(nodes))
+    await _withdrawn(nodes)
+    return seconds
+
+
+def _new_answer(nodes: RunningNodes) -> Answer:
+    return Answer(new_tokens(1)[0], nodes.signer.thumbprint, Identifier(IdentifierType.DNS, "www.bench.test"))
+
+
+async def _withdrawn(nodes: RunningNodes) -> None:
+    await until(nodes.fleet, "every node has withdrawn the token", lambda: _are_empty(nodes.fleet))
+    await asyncio.sleep(_QUIET_SECONDS)
 
 
 async def _seconds(responders: AllResponders, reading: ReadBacks | RelayedResponder | None, answer: Answer) -> float:
@@ -126,11 +147,8 @@ async def one_round(nodes: RunningNodes, ways: dict[str, _Way]) -> dict[str, flo
     found: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(_EACH):
         for name, way in ways.items():
-            token = new_tokens(1)[0]
-            answer = Answer(token, nodes.signer.thumbprint, Identifier(IdentifierType.DNS, "www.bench.test"))
-            found[name].append(await way(answer) * 1e3)
-            await until(nodes.fleet, "every node has withdrawn the token", lambda: _are_empty(nodes.fleet))
-            await asyncio.sleep(_QUIET_SECONDS)
+            found[name].append(await way(_new_answer(nodes)) * 1e3)
+            await _withdrawn(nodes)
     return {name: statistics.median(values) for name, values in found.items()}
 
 

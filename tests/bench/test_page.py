@@ -49,7 +49,9 @@ def test_page_without_markers_is_left_unchanged(tmp_path: Path) -> None:
 
 def test_benchmarks_page_has_the_markers() -> None:
     text = (PROJECT / "docs" / page.PAGE).read_text()
-    assert all(text.count(mark) == 1 for part in (page.HOST, page.FLEET) for mark in (part.begin, part.end))
+    assert all(
+        text.count(mark) == 1 for part in (page.HOST, page.FLEET, page.ENGINE) for mark in (part.begin, part.end)
+    )
 
 
 def test_bar_length_follows_the_median_and_our_bars_are_highlighted() -> None:
