@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, Literal
 
+from stand.certificates import ServerCertificate
 from stand.ports import free_port
 from stand.processes import PROJECT, Process, Running, accepts, accepts_unix, find_program
 
@@ -68,18 +69,40 @@ def program(server: Server) -> str:
     return find_program("valkey-server", *folders)
 
 
-class Sentinel(Running):
-    """`async with Sentinel(folder, port)`: it watches the primary at this port as the service `fleet`."""
+def tls_options(made: ServerCertificate, port: int) -> tuple[str, ...]:
+    """Return the options of a server or a Sentinel that listens with TLS at this port, and asks others with TLS."""
+    options = {
+        "tls-port": port,
+        "tls-cert-file": made.certificate,
+        "tls-key-file": made.certificate_key,
+        "tls-ca-cert-file": made.ca_bundle,
+        "tls-auth-clients": "no",
+        "tls-replication": "yes",
+    }
+    return tuple(text for name, value in options.items() for text in (f"--{name}", str(value)))
 
-    def __init__(self, folder: Path, primary: int) -> None:
+
+class Sentinel(Running):
+    """`async with Sentinel(folder, port)`: it watches the primary at this port as the service `fleet`.
+
+    `quorum` Sentinels must agree that it is gone. `lines` are added to the configuration.
+    """
+
+    def __init__(
+        self, folder: Path, primary: int, *lines: str, quorum: int = 1, certificate: ServerCertificate | None = None
+    ) -> None:
         folder.mkdir()
         self.port = free_port()
         path = folder / "sentinel.conf"
         path.write_text(
-            f"port {self.port}\nbind 127.0.0.1\ndir {folder}\nsentinel monitor fleet 127.0.0.1 {primary} 1\n"
+            f"bind 127.0.0.1\ndir {folder}\nsentinel monitor fleet 127.0.0.1 {primary} {quorum}\n"
             "sentinel down-after-milliseconds fleet 500\nsentinel failover-timeout fleet 3000\n"
+            + "".join(f"{line}\n" for line in lines)
         )
-        self.process = Process("sentinel", [program("redis"), str(path), "--sentinel"], folder / "sentinel.log")
+        listening = ("--port", "0", *tls_options(certificate, self.port)) if certificate else ("--port", str(self.port))
+        self.process = Process(
+            "sentinel", [program("redis"), str(path), "--sentinel", *listening], folder / "sentinel.log"
+        )
 
     async def is_ready(self) -> bool:
         return await accepts("127.0.0.1", self.port)

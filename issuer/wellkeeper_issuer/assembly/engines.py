@@ -24,6 +24,7 @@ CALL_SECONDS: Final = 0.25
 _CONNECT_SECONDS: Final = 1.0
 # A node's record, of at most 64 KiB, has the file in base64 twice.
 _LONGEST_CA: Final = 16 * 1024
+_SENTINEL_FILE: Final = "Write the password of the Sentinels there, or name another file as sentinel_password_file."
 INSTALL: Final = "Run 'pip install \"wellkeeper[valkey]\"' in the environment of Wellkeeper."
 
 
@@ -81,7 +82,8 @@ def node_access(settings: Settings) -> EngineAccess | None:
     if address is None:
         return None
     password = read_password(password_files(settings)[1])
-    return EngineAccess(_for_nodes(address), settings.fleet.engine.node_user, password, _ca_pem(address))
+    user, of_sentinels = settings.fleet.engine.node_user, _sentinel_password(settings)
+    return EngineAccess(_for_nodes(address), user, password, _ca_pem(address), of_sentinels)
 
 
 def issuer_records(settings: Settings, address: EngineAddress) -> "ValkeyRecords":
@@ -102,13 +104,19 @@ def calls(
     except ImportError as error:
         raise SettingsError("cannot use the engine", str(error), INSTALL) from error
     names = (address.user or ISSUER, settings.fleet.engine.node_user)
-    passwords = map(read_password, password_files(settings))
+    passwords, of_sentinels = map(read_password, password_files(settings)), _sentinel_password(settings)
+    _ca_pem(address)
     accesses = (
-        Access(address, *one, call_seconds, max(call_seconds, _CONNECT_SECONDS))
+        Access(address, *one, call_seconds, max(call_seconds, _CONNECT_SECONDS), of_sentinels)
         for one in zip(names, passwords, strict=True)
     )
     of_issuer, of_nodes = map(EngineCalls, accesses)
     return of_issuer, of_nodes
+
+
+def _sentinel_password(settings: Settings) -> str:
+    file = settings.fleet.engine.sentinel_password_file
+    return read_password(file, _SENTINEL_FILE) if file else ""
 
 
 def _for_nodes(address: EngineAddress) -> str:

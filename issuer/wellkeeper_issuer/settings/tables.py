@@ -169,6 +169,13 @@ class EngineSettings(Frozen):
             "`wellkeeper engine acl` made."
         ),
     )
+    sentinel_password_file: AbsolutePath | None = Field(
+        default=None,
+        description=(
+            "File with the password of the Sentinels' default user (`requirepass`), which each node gets sealed. By "
+            "default they are asked without one."
+        ),
+    )
 
 
 class FleetSettings(Frozen):

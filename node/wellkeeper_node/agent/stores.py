@@ -60,7 +60,14 @@ def _of_relay(address: str, relay: RelayRecords) -> Store:
 def _engine(settings: NodeSettings, access: EngineAccess, clock: Clock) -> KeptRecords | None:
     try:
         address = _with_ca(parse_engine(access.address), access.ca_pem, settings.state_dir / CA_FILE)
-        return open_records(address, access.user, access.password, clock, node=settings.name)
+        return open_records(
+            address,
+            access.user,
+            access.password,
+            clock,
+            node=settings.name,
+            sentinel_password=access.sentinel_password,
+        )
     except (RecordsError, InstallError, ValueError) as error:
         _log.error("this node follows only its relays: %s", error)
         return None

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X
 from wellkeeper_node.bundles import content, suites
 from wellkeeper_node.errors import FleetError
 
-_MEMBERS: Final = {"address": str, "user": str, "password": str, "ca_pem": str}
+_MEMBERS: Final = {"address": str, "user": str, "password": str, "ca_pem": str, "sentinel_password": str}
 _WHAT: Final = "cannot use the engine that the record of this node names"
 
 
@@ -20,13 +20,14 @@ _WHAT: Final = "cannot use the engine that the record of this node names"
 class EngineAccess:
     """An engine's address, the nodes' user there, and the CA certificates that its TLS certificate must be from, or "".
 
-    `address` names no file: the node has its own.
+    `address` names no file: the node has its own. `sentinel_password` may be "".
     """
 
     address: str
     user: str
     password: str = field(repr=False)
     ca_pem: str = ""
+    sentinel_password: str = field(default="", repr=False)
 
 
 def seal_access(access: EngineAccess, node: str, sealing_key: bytes) -> str:

@@ -54,7 +54,9 @@ class EngineAddress:
         return self.scheme.startswith("rediss")
 
 
-def open_records(address: EngineAddress, user: str, password: str, clock: Clock, *, node: str = "") -> KeptRecords:
+def open_records(  # noqa: PLR0913 - the last two are keywords
+    address: EngineAddress, user: str, password: str, clock: Clock, *, node: str = "", sentinel_password: str = ""
+) -> KeptRecords:
     """Return the records in an engine as `valkey.open_engine` does. Raises UnavailableError without the client."""
     try:
         module = importlib.import_module("wellkeeper_node.records.valkey")
@@ -63,7 +65,9 @@ def open_records(address: EngineAddress, user: str, password: str, clock: Clock,
         why = f"the Python package {(error.name or '').partition('.')[0]} is missing" if is_missing else str(error)
         remedy = "Run \"pip install 'wellkeeper[valkey]'\" where Wellkeeper is installed."
         raise UnavailableError(f"cannot use the engine at {address.text}", why, remedy) from error
-    opened: KeptRecords = module.open_engine(address, user, password, clock, node=node)
+    opened: KeptRecords = module.open_engine(
+        address, user, password, clock, node=node, sentinel_password=sentinel_password
+    )
     return opened
 
 

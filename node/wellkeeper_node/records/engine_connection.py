@@ -17,6 +17,7 @@ from redis.exceptions import InvalidResponse, ResponseError
 
 from wellkeeper_client import relay_wire
 from wellkeeper_node.records.engine import EngineAddress
+from wellkeeper_node.records.engine_errors import SentinelsError, UnknownServiceError
 from wellkeeper_node.resolver import DaemonResolver
 
 # Of what arrives after one request; replies are asked for in pieces of about a megabyte.
@@ -31,13 +32,17 @@ Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """The place of an engine, who asks, and the seconds for a reply and for the time until it is connected."""
+    """The place of an engine, who asks, and the seconds for a reply and for the time until it is connected.
+
+    With a `sentinel_password`, the Sentinels are asked as their default user, otherwise without a password.
+    """
 
     address: EngineAddress
     user: str
     password: str = field(repr=False)
     call_seconds: float
     connect_seconds: float
+    sentinel_password: str = field(default="", repr=False)
 
 
 class BoundedReader:
@@ -90,7 +95,7 @@ class EngineConnection(AbstractConnection):
         super().__init__(
             db=0 if is_sentinel else address.database,
             username=(not is_sentinel and access.user) or None,
-            password=(not is_sentinel and access.password) or None,
+            password=(access.sentinel_password if is_sentinel else access.password) or None,
             # With its own limit, redis-py calls asyncio.wait_for, which in Python 3.11 can lose a cancellation.
             socket_timeout=None,
             socket_connect_timeout=access.connect_seconds,
@@ -188,19 +193,28 @@ async def connect(access: Access) -> EngineConnection:
 
 
 async def _primary(access: Access) -> tuple[str, int]:
-    failures = []
+    failures: dict[str, Exception] = {}
     for host, port in access.address.hosts:
         sentinel = EngineConnection(access, host, port, is_sentinel=True)
         try:
             await _open(sentinel, access.connect_seconds)
             (found,) = await sentinel.ask(("SENTINEL", "GET-MASTER-ADDR-BY-NAME", access.address.service))
-            name, number = (one.decode() for one in found)
-            return name, int(number)
+            return _place(found)
         except Exception as error:  # noqa: BLE001 - another Sentinel may know it
-            failures.append(f"{host}:{port}: {str(error) or 'no answer'}")
+            failures[f"{host}:{port}"] = error
         finally:
             await sentinel.disconnect(nowait=True)
-    raise OSError(0, f"no Sentinel knows the primary of {access.address.service}: {'; '.join(failures)}")
+    raise SentinelsError(access.address.service, failures)
+
+
+def _place(reply: Reply) -> tuple[str, int]:
+    """Return the address that a Sentinel has named. Raises what it replied instead, and UnknownServiceError."""
+    if isinstance(reply, ResponseError):
+        raise reply
+    if reply is None:
+        raise UnknownServiceError("it does not monitor this service")
+    name, number = (one.decode() for one in reply)
+    return name, int(number)
 
 
 async def _open(connection: EngineConnection, seconds: float) -> None:

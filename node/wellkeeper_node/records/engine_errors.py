@@ -1,6 +1,7 @@
 """Errors for what an engine refused, and for one that does not answer."""
 
-from collections.abc import Sequence
+import ssl
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from redis.exceptions import (
@@ -19,6 +20,11 @@ from wellkeeper_node.network_errors import words
 
 LONGEST_WORDS: Final = 300
 _CHECK_ADDRESS: Final = "Check that this is the address of a Valkey or Redis server that runs."
+_CHECK_SENTINELS: Final = "Check that these are the addresses of Sentinels that run."
+_CERTIFICATE: Final = (
+    "Name the file of its CA ('?ca=FILE' in the address), and the host as its certificate does; Sentinels must name the"
+    " primary so, too."
+)
 _RIGHTS: Final = "Give this user the rights that it needs in the engine's ACL."
 _REMEDIES: Final[Sequence[tuple[type[Exception], str]]] = (
     (AuthenticationError, "Check the user and the password of the engine: 'wellkeeper engine acl' prints both users."),
@@ -32,6 +38,19 @@ _REMEDIES_BY_CODE: Final = {
     "MISCONF": "Look into the engine's log: it cannot save its data.",
     "WRONGTYPE": "Another program uses these keys; choose another prefix in the engine's address.",
 }
+
+
+class UnknownServiceError(Exception):
+    """A Sentinel does not know the service."""
+
+
+class SentinelsError(OSError):
+    """No Sentinel has named the primary. `remedy` is for the one that got furthest."""
+
+    def __init__(self, service: str, failures: Mapping[str, Exception]) -> None:
+        said = "; ".join(f"{name}: {_words(error)}" for name, error in failures.items())
+        super().__init__(0, f"no Sentinel names the primary of {service!r}: {said}")
+        self.remedy = next(filter(None, map(_sentinel_remedy, failures.values())), _CHECK_SENTINELS)
 
 
 def unavailable(engine: str, error: Exception, seconds: float) -> UnavailableError:
@@ -52,12 +71,33 @@ def refusal(engine: str, key: str, error: ResponseError) -> RecordsError:
     return UnavailableError(what, _words(error), _remedy(error))
 
 
+def _sentinel_remedy(error: Exception) -> str:
+    if isinstance(error, AuthenticationError | NoPermissionError):
+        return "Check the password of the Sentinels: 'wellkeeper engine use … --sentinel-password-file FILE' sets it."
+    if isinstance(error, UnknownServiceError):
+        return "Name the service as the lines 'sentinel monitor NAME …' of the Sentinels do, at the end of the address."
+    return _remedy(error)
+
+
 def _remedy(error: Exception) -> str:
+    if isinstance(error, SentinelsError):
+        return error.remedy
+    if any(isinstance(one, ssl.SSLCertVerificationError) for one in _causes(error)):
+        return _CERTIFICATE
     for kind, remedy in _REMEDIES:
         if isinstance(error, kind):
             return remedy
     return _REMEDIES_BY_CODE.get(str(error).partition(" ")[0], "")
 
 
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield the error, and what redis-py has made it of."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
 def _words(error: Exception) -> str:
+    if isinstance(error, TimeoutError | RedisTimeoutError):
+        return "it did not answer in time"
     return one_line(words(error) if isinstance(error, OSError) else error, LONGEST_WORDS)

@@ -29,7 +29,7 @@ _CALL_SECONDS: Final = 0.25
 _CONNECT_SECONDS: Final = 1.0
 
 
-def open_engine(  # noqa: PLR0913 - the last three are keywords
+def open_engine(  # noqa: PLR0913 - the last four are keywords
     address: EngineAddress,
     user: str,
     password: str,
@@ -37,9 +37,13 @@ def open_engine(  # noqa: PLR0913 - the last three are keywords
     *,
     node: str = "",
     call_seconds: float = _CALL_SECONDS,
+    sentinel_password: str = "",
 ) -> "ValkeyRecords":
     """Return the records in an engine, as the issuer sees them, or the node with this name."""
-    access = Access(address, user or address.user, password, call_seconds, max(_CONNECT_SECONDS, call_seconds))
+    connect_seconds = max(_CONNECT_SECONDS, call_seconds)
+    access = Access(
+        address, user or address.user, password, call_seconds, connect_seconds, sentinel_password=sentinel_password
+    )
     return ValkeyRecords(EngineCalls(access), clock, node)
 
 

@@ -89,7 +89,7 @@ def test_engine_that_does_not_answer_fails_and_nothing_is_written(ready: Program
         (["check", "redis://127.0.0.1"], "the password of the engine is missing"),
         (["use"], "give either URL or --none"),
         (["use", "redis://127.0.0.1", "--none"], "give either URL or --none"),
-        (["use", "rediss://127.0.0.1?ca=/nonexistent", "--user", "a b"], "the password of the engine is missing"),
+        (["use", "rediss://127.0.0.1?ca=/nonexistent", "--user", "a b"], "cannot read the CA file of the engine"),
     ],
 )
 def test_mistakes_are_named(ready: Program, arguments: list[str], words: str) -> None:

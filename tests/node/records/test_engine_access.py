@@ -8,7 +8,7 @@ from typing import Final
 import pytest
 
 from stand.certificates import ServerCertificate, make_server_certificate
-from stand.key_value import KeyValueServer
+from stand.key_value import KeyValueServer, tls_options
 from stand.ports import free_port
 from tests.engines import CALL_SECONDS, Follower, until
 from tests.fakes import FakeClock
@@ -46,16 +46,8 @@ async def port(tmp_path: Path, made: ServerCertificate, stack: AsyncExitStack) -
     """Start a Redis with two users, which listens with TLS, and without at the port after."""
     path, found = tmp_path / "users.acl", free_port()
     path.write_text(USERS)
-    options = {
-        "aclfile": path,
-        "tls-port": found,
-        "tls-cert-file": made.certificate,
-        "tls-key-file": made.certificate_key,
-        "tls-ca-cert-file": made.ca_bundle,
-        "tls-auth-clients": "no",
-    }
-    argv = [text for name, value in options.items() for text in (f"--{name}", str(value))]
-    await stack.enter_async_context(KeyValueServer("redis", tmp_path / "engine", *argv, has_port=False))
+    options = ("--aclfile", str(path), *tls_options(made, found))
+    await stack.enter_async_context(KeyValueServer("redis", tmp_path / "engine", *options, has_port=False))
     return found
 
 
@@ -94,7 +86,7 @@ async def test_wrong_password_ca_or_protocol_is_named(
     for address, password, why in (
         (f"{tls}?ca={made.ca_bundle}", "wrong", WRONG),
         (f"{tls}?ca={made.ca_bundle}", "", WRONG),
-        (f"{tls}?ca={other}", "geheim", "certificate verify failed"),
+        (f"{tls}?ca={other}", "geheim", r"certificate verify failed: .* Name the file of its CA"),
         (tls, "geheim", "certificate verify failed"),
         (f"rediss://127.0.0.1:{port}?ca={made.ca_bundle}", "geheim", "IP address mismatch"),
         (f"{tls}?ca=/none.pem", "geheim", "No such file"),
@@ -125,7 +117,7 @@ async def test_name_with_a_public_address_is_refused_without_tls(clock: FakeCloc
 
 async def test_sentinels_that_do_not_answer_are_named(clock: FakeClock) -> None:
     records = open_records(parse_engine("redis+sentinel://127.0.0.1:1/fleet"), "", "", clock)
-    with pytest.raises(UnavailableError, match=r"no Sentinel knows the primary of fleet: 127\.0\.0\.1:1: Error 111"):
+    with pytest.raises(UnavailableError, match=r"no Sentinel names .* 'fleet': 127\.0\.0\.1:1: Error 111"):
         await records.get("bundle/www")
     await records.close()
 

@@ -35,17 +35,20 @@ class EnginePasswords:
             return made
 
 
-def read_password(path: Path) -> str:
-    """Return the password. Raises SettingsError, also for a file that other users may change."""
+def read_password(path: Path, remedy: str = _MAKE) -> str:
+    """Return the password. Raises SettingsError, also for a file that other users may change.
+
+    `remedy` is for a missing one.
+    """
     key_files.check_access(path)
     try:
         lines = path.read_text().splitlines()
     except FileNotFoundError as error:
-        raise SettingsError("the password of the engine is missing", f"{path} does not exist", _MAKE) from error
+        raise SettingsError("the password of the engine is missing", f"{path} does not exist", remedy) from error
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or str(error)
         raise SettingsError(f"cannot read {path}", why, "Run the command as root.") from error
     if len(lines) != 1 or not _PASSWORD.fullmatch(lines[0]):
         why = "it must have one line of 8 to 256 ASCII characters without spaces"
-        raise SettingsError(f"cannot use {path}", why, "Write the password of the engine's user there.")
+        raise SettingsError(f"cannot use {path}", why, "Write only the password there.")
     return lines[0]
