@@ -1,32 +1,32 @@
 """engine use: check an engine, write it into `fleet.toml`, fill it, and tell the nodes; or use none any more."""
 
-import asyncio
 from collections.abc import Mapping, Sequence
-from contextlib import aclosing
 from pathlib import Path
 from typing import Any, Final
 
 import click
 
-from wellkeeper_client.records import Kind
 from wellkeeper_issuer.assembly import build, engines, fleets
 from wellkeeper_issuer.assembly.engine_checks import check_engine
+from wellkeeper_issuer.assembly.engine_contents import Cleared, clear, wait_until_filled
 from wellkeeper_issuer.commands import fleet_drop_in
 from wellkeeper_issuer.commands.engine_check import parse_url
 from wellkeeper_issuer.commands.terminal import findings, interrupts
 from wellkeeper_issuer.commands.terminal import options as common
 from wellkeeper_issuer.commands.terminal.json_output import print_json
+from wellkeeper_issuer.errors import SettingsError
 from wellkeeper_issuer.location import settings_path
 from wellkeeper_issuer.outside.state.state import has_state
 from wellkeeper_issuer.service import remote
 from wellkeeper_issuer.settings import Settings, check
-from wellkeeper_issuer.settings.files import read_sources
-from wellkeeper_node.errors import RecordsError
+from wellkeeper_issuer.settings.files import Sources, read_sources
+from wellkeeper_node.clock import SystemClock
 from wellkeeper_node.findings import Finding, Verdict, worst
 from wellkeeper_node.happened import Happened, What
+from wellkeeper_node.wording import counted
 
 _ENGINE: Final = "engine"
-_FILL_SECONDS: Final = 15.0
+_DELETE: Final = "Delete the keys there that begin with its prefix, by default '{wk}:'."
 _ONLY_OURS: Final = "Write or delete [fleet.engine] there, and run 'wellkeeper reload'."
 _file_type: Final = click.Path(path_type=Path, dir_okay=False, resolve_path=True)
 
@@ -46,23 +46,27 @@ def use(url: str | None, config: Path | None, *, is_none: bool, as_json: bool, *
 
     Tries the engine, writes issuer.d/fleet.toml, copies the records, and sends each node the address and the nodes'
     password, sealed. Nodes move by themselves. Nothing is written if a check fails (exit status 1).
+
+    --none deletes the records of this fleet in the engine, and no others.
     """
     if is_none == (url is not None):
         raise click.UsageError("give either URL or --none")
     common.refuse_standbys(config)
     path = settings_path(config)
     table = None if url is None else _table(url, given)
-    drop_in, settings = _prepare(path, table)
+    sources = read_sources(path)
+    drop_in, settings = _prepare(path, sources, table)
     found = interrupts.run(_try(settings)) if table else []
     if worst(found) is Verdict.FAIL:
-        _show(found, {"engine": None, "written": [], "is_filled": False}, [], as_json=as_json)
+        _show(found, _to_json(settings, [], None, is_filled=False) | {"engine": None}, [], as_json=as_json)
         click.get_current_context().exit(1)
     written = fleet_drop_in.write(drop_in.contents)
     details = {"engine": settings.fleet.engine.address or "none"}
     build.history(settings.state_dir).add(*(Happened(What.SETTINGS_WRITTEN, str(file), details) for file in written))
     is_filled = interrupts.run(spread(settings, has_changed=bool(written)))
-    result = {"engine": settings.fleet.engine.address, "written": list(map(str, written)), "is_filled": is_filled}
-    _show(found, result, _lines(written, has_engine=table is not None, is_filled=is_filled), as_json=as_json)
+    cleared = interrupts.run(_clear(sources)) if is_none else None
+    lines = _lines(written, is_filled=is_filled) if cleared is None else _lines_of_none(written, cleared)
+    _show(found, _to_json(settings, written, cleared, is_filled=is_filled), lines, as_json=as_json)
 
 
 def _table(url: str, given: Mapping[str, Any]) -> dict[str, str]:
@@ -72,9 +76,8 @@ def _table(url: str, given: Mapping[str, Any]) -> dict[str, str]:
     return {"address": address, **{name: str(given[name]) for name in names if given[name] is not None}}
 
 
-def _prepare(path: Path, table: Mapping[str, str] | None) -> tuple[fleet_drop_in.DropIn, Settings]:
+def _prepare(path: Path, sources: Sources, table: Mapping[str, str] | None) -> tuple[fleet_drop_in.DropIn, Settings]:
     """Return the drop-in, and the settings with it. Raises SettingsError."""
-    sources = read_sources(path)
     former, elsewhere = fleet_drop_in.find(path, sources)
     if elsewhere is not None:
         raise fleet_drop_in.not_ours(elsewhere, _ONLY_OURS)
@@ -91,6 +94,7 @@ async def _try(settings: Settings) -> list[Finding]:
 
 async def spread(settings: Settings, *, has_changed: bool) -> bool:
     """Let the daemon, or else this process, send the records; return whether the engine has them."""
+    since = SystemClock().now().timestamp()
     has_daemon = await remote.ask(settings, {"command": "reload"}) is not None
     if has_daemon and not has_changed:  # a reload without changes does not read passwords and CA again
         await remote.ask(settings, {"command": "take keys"})
@@ -100,30 +104,51 @@ async def spread(settings: Settings, *, has_changed: bool) -> bool:
             fleets.fleet(settings, state, is_daemon=False),
         ):
             pass
-    address = engines.engine_address(settings)
-    if address is None or not has_state(settings.state_dir):
-        return False
-    async with build.state_to_read(settings) as state:
-        missing = {f"{Kind.NODE}/{name}" for name in await state.fleet.read_nodes()}
-    records = engines.issuer_records(settings, address)
+    return await wait_until_filled(settings, since)
+
+
+async def _clear(former: Sources) -> Cleared:
+    """Delete what the engine of the former settings has of this fleet; nothing without one."""
     try:
-        async with asyncio.timeout(_FILL_SECONDS), aclosing(records.follow(Kind.NODE)) as updates:
-            while missing:
-                missing -= {one.key for one in (await anext(updates)).records}
-    except (TimeoutError, RecordsError):
-        return False
-    finally:
-        await records.close()
-    return True
+        settings = check(former)
+        address = engines.engine_address(settings)
+    except SettingsError as error:
+        return Cleared(0, str(error))
+    return await clear(settings, address) if address else Cleared(0)
 
 
-def _lines(written: Sequence[Path], *, has_engine: bool, is_filled: bool) -> list[str]:
-    lines = [f"wrote  {path}" for path in written] or ["kept   the settings, which are up to date"]
-    if not has_engine:
-        return [*lines, "Nodes follow only the relay again. What is in the engine can be deleted."]
+def _written(written: Sequence[Path]) -> list[str]:
+    return [f"wrote  {path}" for path in written] or ["kept   the settings, which are up to date"]
+
+
+def _lines(written: Sequence[Path], *, is_filled: bool) -> list[str]:
     if not is_filled:
-        return [*lines, "note   the engine does not have all records yet; the daemon copies them"]
-    return [*lines, "copied the records", "Next: sudo wellkeeper engine check, which shows the nodes that have moved"]
+        return [*_written(written), "note   the engine does not have all records yet; the daemon copies them"]
+    return [
+        *_written(written),
+        "copied the records",
+        "Next: sudo wellkeeper engine check, which shows the nodes that have moved",
+    ]
+
+
+def _lines_of_none(written: Sequence[Path], cleared: Cleared) -> list[str]:
+    if cleared.why:
+        end = [f"note   the engine may still have records of this fleet: {cleared.why}", _DELETE]
+    else:
+        end = [f"deleted {counted(cleared.count, 'record')} of this fleet in the engine"] if written else []
+    return [*_written(written), "Nodes follow only the relay again.", *end]
+
+
+def _to_json(
+    settings: Settings, written: Sequence[Path], cleared: Cleared | None, *, is_filled: bool
+) -> dict[str, Any]:
+    return {
+        "engine": settings.fleet.engine.address,
+        "written": list(map(str, written)),
+        "is_filled": is_filled,
+        "deleted": cleared.count if cleared else None,
+        "not_deleted": (cleared.why or None) if cleared else None,
+    }
 
 
 def _show(found: Sequence[Finding], result: Mapping[str, Any], lines: Sequence[str], *, as_json: bool) -> None:
