@@ -1,4 +1,4 @@
-"""What an engine has of a fleet: only new records fill it, and `use --none` deletes ours, no others."""
+"""The records that an engine has of a fleet: only new ones fill it, and `use --none` deletes ours, no others."""
 
 import asyncio
 import time

@@ -15,7 +15,7 @@ from wellkeeper_node.wording import format_time
 if TYPE_CHECKING:
     from wellkeeper_issuer.fleet.node_status import NodeStatus
 
-_TITLES: Final = ("NODE", "SEEN", "ANSWERS", "CLOCK", "CERTIFICATES", "BEHIND")
+_TITLES: Final = ("NODE", "SEEN", "FOLLOWS", "ANSWERS", "CLOCK", "CERTIFICATES", "BEHIND")
 _DAY: Final = 86_400
 
 
@@ -64,6 +64,7 @@ def to_json(one: "NodeStatus") -> dict[str, Any]:
         "answers": one.answers,
         "enrolled_at": one.enrolled_at.isoformat(),
         "seen_at": one.seen_at.isoformat() if one.seen_at else None,
+        "follows": list(one.follows),
         "version": one.version,
         "clock_seconds": None if one.clock_seconds is None else round(one.clock_seconds, 1),
         "certificates": one.total,
@@ -82,7 +83,8 @@ def to_json(one: "NodeStatus") -> dict[str, Any]:
 def _row(one: "NodeStatus", now: datetime) -> Row:
     cells = (
         one.name,
-        _ago(now, one.seen_at) if one.seen_at else "never",
+        ago(now, one.seen_at),
+        ", ".join(one.follows),
         "yes" if one.answers else "no",
         "" if one.clock_seconds is None else f"{one.clock_seconds:+.1f} s",
         f"{one.current} of {one.total}",
@@ -91,7 +93,10 @@ def _row(one: "NodeStatus", now: datetime) -> Row:
     return Row(cells, "red" if one.problem(now) else "yellow" if one.behind or one.concern else "green")
 
 
-def _ago(now: datetime, at: datetime) -> str:
+def ago(now: datetime, at: datetime | None) -> str:
+    """Return the age of a report."""
+    if at is None:
+        return "never"
     seconds = max((now - at).total_seconds(), 0)
     for size, unit in ((_DAY, "d"), (3600, "h"), (60, "min")):
         if seconds >= size:

@@ -40,7 +40,7 @@ class Behind:
 class NodeStatus:
     """A node at one moment. `clock_seconds` is how far its clock is ahead; None before its first report.
 
-    `current` of its `total` certificates have the version of the manifest.
+    `current` of its `total` certificates have the version of the manifest. `follows` is as of its last report.
     """
 
     name: str
@@ -54,6 +54,7 @@ class NodeStatus:
     behind: tuple[Behind, ...]
     concern: str | None
     is_ephemeral: bool = False
+    follows: tuple[str, ...] = ()
 
     @property
     def has_everything(self) -> bool:
@@ -146,6 +147,7 @@ def _status(
         behind=behind,
         concern=_missing(missing, seen) or _concern(seen),
         is_ephemeral=node.is_ephemeral,
+        follows=report.follows if report else (),
     )
 
 

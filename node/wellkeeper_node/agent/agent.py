@@ -22,7 +22,7 @@ from wellkeeper_node.agent.links import Link
 from wellkeeper_node.agent.manifests import Manifests
 from wellkeeper_node.agent.numbers import ReportNumbers
 from wellkeeper_node.agent.pickup import Pickup
-from wellkeeper_node.agent.report import Report
+from wellkeeper_node.agent.report import FOLLOWS, Report
 from wellkeeper_node.agent.responder import OwnResponder
 from wellkeeper_node.agent.tokens import Tokens
 from wellkeeper_node.agent.waiting import is_set_within, pauses
@@ -91,12 +91,14 @@ class Agent:
         self._body: NodeBody | None = None
         self._is_news = False
         self._is_outdated = asyncio.Event()
+        self._links: Sequence[Link] = ()
 
     async def run(self, links: Sequence[Link]) -> None:
         """Follow, publish, pick up and report, until the keys or the engine of this node have changed.
 
         Raises InstallError when the state directory cannot be read.
         """
+        self._links = links
         await self._work.manifests.open()
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(self._pick_up())]
@@ -199,6 +201,7 @@ class Agent:
         work, manifest, now = self._work, self._work.manifests.manifest, self._clock.now()
         of_clock = concern_about(work.clock_ahead())
         of_date = manifest.concern(now) if manifest and not of_clock else None
+        connected = {link.kind for link in self._links if link.is_connected}
         concerns = filter(None, (of_clock, work.manifests.concern, work.pickup.concern, of_date))
         return Report(
             version=self._own.version,
@@ -212,6 +215,7 @@ class Agent:
             fleet_key_ids=self._own.fleet_key_ids,
             next_keys=self._own.next_keys,
             heartbeats=work.issuers.heartbeats,
+            follows=tuple(kind for kind in FOLLOWS if kind in connected),
         )
 
     def _signed(self, report: Report, number: int) -> Stored:

@@ -40,6 +40,7 @@ class CertificateState(StrEnum):
     SERVED = "served"
 
 
+FOLLOWS: Final = ("relay", "engine")
 # The states in which nginx has a certificate.
 DONE: Final = frozenset({CertificateState.SERVED, CertificateState.INSTALLED})
 
@@ -97,7 +98,8 @@ class Report:
     """All of it. `clock` is UNIX time; `manifest` the number of the highest one, 0 without any.
 
     `fleet_key_ids` are those of the fleet keys that the node trusts, `next_keys` the public line of its own next keys,
-    `heartbeats` the last signed message of each issuer that it heard in the last minutes.
+    `heartbeats` the last signed message of each issuer that it heard in the last minutes, `follows` the kinds of stores
+    that answer it, of `FOLLOWS`.
     Publications by `jti`, fetches by token, certificates by lineage. A long report leaves out certificates that are
     served or installed, and has their digests (`done_digest`) in `done`.
     """
@@ -114,6 +116,7 @@ class Report:
     fleet_key_ids: tuple[str, ...] = ()
     next_keys: str | None = None
     heartbeats: tuple[str, ...] = ()
+    follows: tuple[str, ...] = ()
 
     def is_done(self, lineage: str, number: int) -> bool:
         """Return whether nginx has this version of the certificate."""
@@ -148,6 +151,7 @@ class Report:
             "fleet_key_ids": list(self.fleet_key_ids),
             "next_keys": self.next_keys,
             "heartbeats": list(self.heartbeats),
+            "follows": list(self.follows),
         }
 
 
@@ -176,6 +180,7 @@ def parse_report(node: str, body: Mapping[str, Any]) -> Report:
         fleet_key_ids=_texts_if_any(body, "fleet_key_ids"),
         next_keys=_text_or_none(body, "next_keys"),
         heartbeats=_texts(body, "heartbeats", Kind.HEARTBEAT.longest)[:_MOST_ISSUERS] if "heartbeats" in body else (),
+        follows=tuple(one for one in FOLLOWS if one in _texts_if_any(body, "follows")),
     )
 
 

@@ -1,6 +1,7 @@
 """node invite, list and remove, without a daemon and without nodes; tests/integration has those with them."""
 
 import asyncio
+import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -12,9 +13,10 @@ from tests.issuer.commands.conftest import Program
 from tests.joins import SEALING_KEY, WEB9, WEB9_KEY, WEB9_SEALING
 from tests.json_docs import assert_documented
 from wellkeeper_issuer.outside.state.state import JOURNAL, State, open_state
-from wellkeeper_issuer.ports.fleet import EnrolledNode, OpenInvite
+from wellkeeper_issuer.ports.fleet import EnrolledNode, NodeReport, OpenInvite
 from wellkeeper_node import public_keys
 from wellkeeper_node.agent.keys import NodePublic
+from wellkeeper_node.agent.report import Report
 from wellkeeper_node.certificates.folders import CertificateFolders
 
 NOW = datetime.now(UTC)
@@ -30,12 +32,13 @@ def ready(program: Program) -> Program:
     return program
 
 
-def record(program: Program, *nodes: EnrolledNode) -> None:
+def record(program: Program, *nodes: EnrolledNode, report: NodeReport | None = None) -> None:
     async def write() -> None:
         async with open_state(program.state_dir / JOURNAL, may_write=True) as state:
             for node in nodes:
                 await state.fleet.record_node(node)
             await state.fleet.record_invite(INVITE)
+            await state.fleet.record_reports(*([report] if report else []))
 
     asyncio.run(write())
 
@@ -62,6 +65,18 @@ def test_list_has_nodes_and_open_invites(ready: Program) -> None:
     assert_documented("node list", found)
     assert [one["name"] for one in found["nodes"]] == ["web2", "web3"]
     assert [one["node"] for one in found["invites"]] == ["web4"]
+
+
+def test_list_has_what_nodes_follow_as_of_their_last_report(ready: Program) -> None:
+    report = NodeReport("web3", 1, datetime.now(UTC), json.dumps(Report("1", 5, follows=("engine",)).to_json()))
+    record(ready, WEB2, WEB3, report=report)
+    lines = ready.run("node", "list").out.splitlines()
+    assert lines[0].split() == ["NODE", "STATE", "SEEN", "FOLLOWS", "ANSWERS", "CERTIFICATES"]
+    assert lines[1].split()[-4:-2] == ["never", "-"]
+    assert lines[2].split()[-4:-2] == ["ago", "engine"]
+    web2, web3 = ready.run("node", "list", "--json").json()["nodes"]
+    assert (web2["seen_at"], web2["follows"]) == (None, [])
+    assert (web3["seen_at"], web3["follows"]) == (report.at.isoformat(), ["engine"])
 
 
 def test_host_without_nodes_says_so(ready: Program) -> None:

@@ -74,7 +74,7 @@ def join(program: Program, now: datetime) -> Join:
 
 
 def said(certificates: dict[str, CertificateReport]) -> Report:
-    return Report("1.2.3", 0, 1, certificates=certificates)
+    return Report("1.2.3", 0, 1, certificates=certificates, follows=("relay", "engine"))
 
 
 def test_table_has_a_line_for_each_node_with_the_words_of_its_nginx(
@@ -86,10 +86,13 @@ def test_table_has_a_line_for_each_node_with_the_words_of_its_nginx(
     join("web5", report=said({}))
     lines = program.run("status", "--nodes").out.splitlines()
     assert [line.split()[0] for line in lines] == ["NODE", "web2", "web3", "web4", "web5"]
-    assert " ".join(lines[1].split()[2:]) == "s ago yes +0.1 s 2 of 2"
+    assert " ".join(lines[1].split()[2:]) == "s ago relay, engine yes +0.1 s 2 of 2"
     since = f"{now - timedelta(hours=9):%Y-%m-%d %H:%M} UTC"
-    assert " ".join(lines[2].split()) == f"web3 9 h ago no +0.1 s 1 of 2 web: nginx: [emerg] no (since {since})"
-    assert " ".join(lines[3].split()).startswith("web4 never yes - 0 of 2 mail: the node has not reported it (since ")
+    assert (
+        " ".join(lines[2].split())
+        == f"web3 9 h ago relay, engine no +0.1 s 1 of 2 web: nginx: [emerg] no (since {since})"
+    )
+    assert " ".join(lines[3].split()).startswith("web4 never - yes - 0 of 2 mail: the node has not reported it (since ")
     assert lines[4].endswith("; and 1 more")
 
 

@@ -32,6 +32,7 @@ REPORT: Final = Report(
     certificates={"web": CertificateReport(3, "ab" * 32, CertificateState.REFUSED, "nginx: [emerg] no", "Fix it.")},
     fleet_key_ids=("f" * 43,),
     next_keys="wkn1:x",
+    follows=("relay", "engine"),
 )
 
 
@@ -44,10 +45,16 @@ def test_report_is_read_back_the_same(report: Report) -> None:
     assert parse_report("web2", body | {"of_a_later_version": 1}) == report
 
 
-def test_report_of_an_earlier_version_names_no_keys() -> None:
+def test_report_of_an_earlier_version_lacks_keys_and_what_it_follows() -> None:
     body = Report("1.2.3", 5).to_json()
-    del body["fleet_key_ids"], body["next_keys"], body["responder"]["publishing_key_ids"]
+    del body["follows"], body["fleet_key_ids"], body["next_keys"], body["responder"]["publishing_key_ids"]
     assert parse_report("web2", body) == Report("1.2.3", 5)
+
+
+def test_other_words_for_what_a_node_follows_are_ignored() -> None:
+    body = Report("1.2.3", 5, follows=("engine",)).to_json()
+    body["follows"] += ["pigeon", "relay", "engine"]
+    assert parse_report("web2", body).follows == ("relay", "engine")
 
 
 @pytest.mark.parametrize(
