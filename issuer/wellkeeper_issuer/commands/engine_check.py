@@ -25,7 +25,7 @@ def check(url: str | None, config: Path | None, *, as_json: bool) -> None:
 
     It writes one record, which it deletes again. Exit status: 0 nothing failed, 1 a check failed, 2 usage or settings.
     """
-    settings = options.read(config)
+    settings = options.read(config, is_for_standbys=True)
     found = interrupts.run(check_engine(settings, address_of(settings, url)))
     if as_json:
         print_json(findings.to_json(found))

@@ -32,7 +32,7 @@ def invites(config: Path | None, *, as_json: bool) -> None:
     'outdated' means that the keys or CAs changed since: nodes that join with it do not trust the new ones, or are
     refused. Revoke it, and print another one.
     """
-    settings = options.read(config)
+    settings = options.read(config, is_for_standbys=True)
     found, joined = asyncio.run(_read(settings))
     digest = pins(settings).digest if found else ""
     current = {one.id for one in found if parse_pins(json.loads(one.terms)["pins"]).digest == digest}

@@ -31,7 +31,7 @@ def trust(config: Path | None, as_json: bool, write: bool) -> None:
     With --write, write it to the trust file (by default trust.toml beside the settings), and wait up to 5 seconds
     until the responders have read it. One that does not run, or reads another file, is only noted.
     """
-    settings = options.read(config)
+    settings = options.read(config, is_for_standbys=not write)
     host = trust_file.find(settings, settings_path(config))
     is_written = write and not host.is_current
     if is_written:

@@ -80,11 +80,28 @@ def test_nothing_is_changed_on_a_standby(program: Program, host: StandbyHost) ->
 
 
 @pytest.mark.parametrize(
-    "command", [["why", NAME], ["list"], ["history"], ["node", "list"], ["config", "check"], ["key", "list"]]
+    "command",
+    [
+        ["why", NAME],
+        ["list"],
+        ["history"],
+        ["node", "list"],
+        ["config", "check"],
+        ["key", "list"],
+        ["node", "invites"],
+        ["trust"],
+    ],
 )
 def test_commands_that_only_show_something_work(program: Program, host: StandbyHost, command: list[str]) -> None:
     host.restore()
     assert program.run(*command).exit_code == 0
+
+
+def test_engine_can_be_checked_on_a_standby(program: Program, host: StandbyHost) -> None:
+    host.restore()
+    finished = program.run("engine", "check")
+    assert finished.exit_code == 2
+    assert "there is no engine to check" in finished.err
 
 
 def test_status_shows_the_standby_and_the_time_of_its_backup(program: Program, host: StandbyHost) -> None:
