@@ -3,7 +3,7 @@
 import asyncio
 import importlib.util
 import signal
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final, Literal
 
@@ -13,6 +13,8 @@ from stand.processes import PROJECT, Process, Running, accepts, accepts_unix, fi
 
 Server = Literal["valkey", "redis"]
 
+# Lines of a Sentinel that notices soon.
+QUICK: Final = "sentinel down-after-milliseconds fleet 500\nsentinel failover-timeout fleet 3000"
 _REDIS: Final = PROJECT / ".cache/redis/usr/bin"
 
 
@@ -69,40 +71,39 @@ def program(server: Server) -> str:
     return find_program("valkey-server", *folders)
 
 
-def tls_options(made: ServerCertificate, port: int) -> tuple[str, ...]:
-    """Return the options of a server or a Sentinel that listens with TLS at this port, and asks others with TLS."""
-    options = {
-        "tls-port": port,
-        "tls-cert-file": made.certificate,
-        "tls-key-file": made.certificate_key,
-        "tls-ca-cert-file": made.ca_bundle,
-        "tls-auth-clients": "no",
-        "tls-replication": "yes",
-    }
-    return tuple(text for name, value in options.items() for text in (f"--{name}", str(value)))
+def tls_lines(made: ServerCertificate, port: int) -> tuple[str, ...]:
+    """Return the lines for a server or a Sentinel that listens with TLS at this port, and asks others with TLS."""
+    return (
+        "port 0",
+        f"tls-port {port}",
+        f"tls-cert-file {made.certificate}",
+        f"tls-key-file {made.certificate_key}",
+        f"tls-ca-cert-file {made.ca_bundle}",
+        "tls-auth-clients no",
+        "tls-replication yes",
+    )
+
+
+def as_options(lines: Iterable[str]) -> tuple[str, ...]:
+    """Return lines of a configuration as options of the program."""
+    return tuple(word for line in lines for word in f"--{line}".split())
 
 
 class Sentinel(Running):
-    """`async with Sentinel(folder, port)`: it watches the primary at this port as the service `fleet`.
+    """`async with Sentinel(folder, port, configuration)`: it listens at this port of loopback."""
 
-    `quorum` Sentinels must agree that it is gone. `lines` are added to the configuration.
-    """
-
-    def __init__(
-        self, folder: Path, primary: int, *lines: str, quorum: int = 1, certificate: ServerCertificate | None = None
-    ) -> None:
+    def __init__(self, folder: Path, port: int, configuration: str) -> None:
         folder.mkdir()
-        self.port = free_port()
+        self.port = port
         path = folder / "sentinel.conf"
-        path.write_text(
-            f"bind 127.0.0.1\ndir {folder}\nsentinel monitor fleet 127.0.0.1 {primary} {quorum}\n"
-            "sentinel down-after-milliseconds fleet 500\nsentinel failover-timeout fleet 3000\n"
-            + "".join(f"{line}\n" for line in lines)
-        )
-        listening = ("--port", "0", *tls_options(certificate, self.port)) if certificate else ("--port", str(self.port))
-        self.process = Process(
-            "sentinel", [program("redis"), str(path), "--sentinel", *listening], folder / "sentinel.log"
-        )
+        path.write_text(f"{configuration}dir {folder}\nbind 127.0.0.1\n")
+        self.process = Process("sentinel", [program("redis"), str(path), "--sentinel"], folder / "sentinel.log")
 
     async def is_ready(self) -> bool:
         return await accepts("127.0.0.1", self.port)
+
+
+def watching(primary: int, *lines: str) -> str:
+    """Return the configuration of a Sentinel that watches the primary at this port as the service `fleet`, alone."""
+    first = f"sentinel monitor fleet 127.0.0.1 {primary} 1"
+    return "".join(f"{line}\n" for line in (first, QUICK, *lines))

@@ -10,7 +10,8 @@ from typing import Final
 
 import pytest
 
-from stand.key_value import KeyValueServer, Sentinel, Server
+from stand.key_value import KeyValueServer, Sentinel, Server, watching
+from stand.ports import free_port
 from tests.engines import EngineRecords, Follower, put_until_stored, records_at, until
 from tests.relay.messages import FLEET_KEY, signed
 from wellkeeper_client.record_state import version_of
@@ -161,7 +162,9 @@ async def test_sentinels_lead_to_the_new_primary(tmp_path: Path, stack: AsyncExi
     )
     beside = await opened(stack, f"unix:{replica.socket}")
     await until_replicated(beside)
-    sentinel = await stack.enter_async_context(Sentinel(tmp_path / "sentinel", primary.port))
+    port = free_port()
+    configuration = watching(primary.port, f"port {port}")
+    sentinel = await stack.enter_async_context(Sentinel(tmp_path / "sentinel", port, configuration))
     address = f"redis+sentinel://127.0.0.1:1,127.0.0.1:{sentinel.port}/fleet"
     records = await opened(stack, address)
     lease = await records.acquire("issuer", 60)

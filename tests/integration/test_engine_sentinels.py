@@ -9,7 +9,7 @@ from typing import Final
 import pytest
 
 from stand.certificates import ServerCertificate, make_server_certificate
-from stand.key_value import KeyValueServer, Sentinel, tls_options
+from stand.key_value import KeyValueServer, Sentinel, as_options, tls_lines, watching
 from stand.ports import free_port
 from tests.integration.test_engine_rights import ISSUER, NODE, lines
 from wellkeeper_issuer.assembly.engine_checks import check_engine
@@ -69,7 +69,7 @@ async def watched(tmp_path: Path) -> AsyncIterator[Watched]:
     certificate = make_server_certificate(tmp_path / "tls", (HOST,))
     acl, port = tmp_path / "users.acl", free_port()
     acl.write_text("".join(f"{line}\n" for line in (*lines(), OF_SENTINELS, "user default off")))
-    options = ("--aclfile", str(acl), "--maxmemory-policy", "noeviction", *tls_options(certificate, port))
+    options = ("--aclfile", str(acl), "--maxmemory-policy", "noeviction", *as_options(tls_lines(certificate, port)))
     of_sentinel = (
         "sentinel auth-user fleet sentinel",
         f"sentinel auth-pass fleet {SENTINELS_PASSWORD}",
@@ -77,9 +77,10 @@ async def watched(tmp_path: Path) -> AsyncIterator[Watched]:
     )
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(KeyValueServer("redis", tmp_path / "engine", *options, has_port=False))
-        sentinel = Sentinel(tmp_path / "sentinel", port, *of_sentinel, certificate=certificate)
-        await stack.enter_async_context(sentinel)
-        yield Watched(tmp_path, certificate, sentinel.port)
+        asked = free_port()
+        configuration = watching(port, *tls_lines(certificate, asked), *of_sentinel)
+        await stack.enter_async_context(Sentinel(tmp_path / "sentinel", asked, configuration))
+        yield Watched(tmp_path, certificate, asked)
 
 
 async def test_engine_behind_sentinels_with_tls_and_passwords_passes(watched: Watched) -> None:

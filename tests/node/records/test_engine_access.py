@@ -8,7 +8,7 @@ from typing import Final
 import pytest
 
 from stand.certificates import ServerCertificate, make_server_certificate
-from stand.key_value import KeyValueServer, tls_options
+from stand.key_value import KeyValueServer, as_options, tls_lines
 from stand.ports import free_port
 from tests.engines import CALL_SECONDS, Follower, until
 from tests.fakes import FakeClock
@@ -46,7 +46,7 @@ async def port(tmp_path: Path, made: ServerCertificate, stack: AsyncExitStack) -
     """Start a Redis with two users, which listens with TLS, and without at the port after."""
     path, found = tmp_path / "users.acl", free_port()
     path.write_text(USERS)
-    options = ("--aclfile", str(path), *tls_options(made, found))
+    options = ("--aclfile", str(path), *as_options(tls_lines(made, found)))
     await stack.enter_async_context(KeyValueServer("redis", tmp_path / "engine", *options, has_port=False))
     return found
 
