@@ -8,6 +8,7 @@ import pytest
 
 from stand.ports import free_port
 from tests.issuer.commands.conftest import Program
+from tests.issuer.commands.standbys import StandbyHost
 from tests.json_docs import assert_documented
 from wellkeeper_issuer.commands.engine_use import spread
 from wellkeeper_issuer.outside.daemon.server import Tell, daemon_socket
@@ -178,3 +179,10 @@ def test_password_that_cannot_be_read_is_named(ready: Program, tmp_path: Path) -
     path.mkdir(0o700)
     finished = ready.run("engine", "use", "redis://127.0.0.1", "--password-file", str(path))
     assert (finished.exit_code, f"cannot read {path}" in " ".join(finished.err.split())) in {(2, True), (2, False)}
+
+
+def test_engine_can_be_checked_on_a_standby(program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    StandbyHost(program, tmp_path, monkeypatch).restore()
+    finished = program.run("engine", "check")
+    assert finished.exit_code == 2
+    assert "there is no engine to check" in finished.err

@@ -79,29 +79,14 @@ def test_nothing_is_changed_on_a_standby(program: Program, host: StandbyHost) ->
     assert files(program.folder) == before
 
 
-@pytest.mark.parametrize(
-    "command",
-    [
-        ["why", NAME],
-        ["list"],
-        ["history"],
-        ["node", "list"],
-        ["config", "check"],
-        ["key", "list"],
-        ["node", "invites"],
-        ["trust"],
-    ],
-)
-def test_commands_that_only_show_something_work(program: Program, host: StandbyHost, command: list[str]) -> None:
-    host.restore()
-    assert program.run(*command).exit_code == 0
+# What only shows something.
+SHOWS = ["list", "history", "config check", "key list", "node list", "node invites", "trust", f"why {NAME}"]
 
 
-def test_engine_can_be_checked_on_a_standby(program: Program, host: StandbyHost) -> None:
+@pytest.mark.parametrize("command", SHOWS)
+def test_commands_that_only_show_something_work(program: Program, host: StandbyHost, command: str) -> None:
     host.restore()
-    finished = program.run("engine", "check")
-    assert finished.exit_code == 2
-    assert "there is no engine to check" in finished.err
+    assert program.run(*command.split()).exit_code == 0
 
 
 def test_status_shows_the_standby_and_the_time_of_its_backup(program: Program, host: StandbyHost) -> None:

@@ -52,18 +52,6 @@ def test_second_relay_is_enough_while_the_first_is_away(folder: Path, caplog: py
     assert "gave the relay relay0 a newer manifest" in caplog.text
 
 
-def test_report_names_what_the_node_follows(folder: Path) -> None:
-    async def work() -> None:
-        node = MadeNode(folder, relays=2)
-        async with node.running():
-            node.links[1].kind = "engine"
-            await node.reported(lambda one: one.follows == ("relay", "engine"), relay=1)
-            node.relays[0].is_up = False
-            await node.reported(lambda one: one.follows == ("engine",), relay=1)
-
-    virtually(work)
-
-
 def test_report_does_not_wait_for_the_disk(node: MadeNode) -> None:
     async def work() -> None:
         node.disk.clear()
