@@ -195,6 +195,10 @@ class RecordState:
         self._lease = lease, self._lease[1], now + seconds
         return True
 
+    def holder(self, now: float) -> str | None:
+        """Return the holder of the lease; None while there is none."""
+        return self._lease[1] if self._lease is not None and now < self._lease[2] else None
+
     def _check_lease(self, lease: str | None, now: float) -> None:
         is_held = self._lease is not None and self._lease[0] == lease and now < self._lease[2]
         if lease is not None and not is_held:

@@ -239,6 +239,7 @@ class Renewals:
             await self._prove(ca, ordered, found.installed, steps, self.read_backs.without(lineage.without_nodes))
         finally:  # only now: the CA may still have been fetching them for the order of a process that was killed
             await self.responders.withdraw_left(lineage.name)
+        await self.sources.check_alone()  # while this process was paused, another issuer may have taken over
         with steps.step("finalize") as step, naming_refused(lineage):
             chain_pem = await finalize(attempt, ordered.order, ca, self.attempts, self.clock)
             step.detail = f"chain of {chain_pem.count(b'-----BEGIN')} certificates"

@@ -20,6 +20,7 @@ from wellkeeper_node.errors import ConflictError, LeaseLostError, RecordRefusedE
 from wellkeeper_node.records.memory import MemoryRecords
 from wellkeeper_node.records.port import Records, Update
 from wellkeeper_node.records.relay import RelayRecords
+from wellkeeper_node.records.valkey import ValkeyRecords
 from wellkeeper_relay.app import Relay
 
 KEY: Final = "bundle/www"
@@ -234,6 +235,17 @@ async def test_only_one_holder_has_the_lease(store: Records, elapse: Callable[[f
     assert not await store.extend(lease, 60)
     second = await store.acquire("two", 60)
     assert second not in {None, lease}
+
+
+async def test_holder_is_known_until_the_lease_ends(store: Records, elapse: Callable[[float], Awaitable[None]]) -> None:
+    if isinstance(store, RelayRecords):  # it says nothing about its holder
+        return
+    assert isinstance(store, MemoryRecords | ValkeyRecords)
+    assert await store.holder() is None
+    await store.acquire("web1 pid 7 a", 60)
+    assert await store.holder() == "web1 pid 7 a"
+    await elapse(60)
+    assert await store.holder() is None
 
 
 async def test_holder_that_asks_again_gets_another_lease(store: Records) -> None:

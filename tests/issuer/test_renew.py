@@ -131,6 +131,21 @@ async def test_nothing_is_obtained_without_permission(renewals: Renewals) -> Non
     await renewals.check_prospects(LINEAGE, found, Mode.FORCED)
 
 
+async def test_nothing_is_finalized_once_another_issuer_acts_instead(
+    renewals: Renewals, steps: Steps, progress: FakeProgress, state: State
+) -> None:
+    async def alone() -> None:
+        if any("validate finished" in line for line in progress.lines):
+            raise DeferredError("nothing is ordered here")
+
+    paused = replace(renewals, sources=replace(renewals.sources, check_alone=alone))
+    with pytest.raises(DeferredError, match="nothing is ordered here"):
+        await renew(paused, LINEAGE, steps, Mode.RETRY)
+    attempt = await state.attempts.read_attempt("web")
+    assert attempt is not None
+    assert attempt.chain_pem is None
+
+
 async def test_tokens_are_published_while_the_ca_validates(
     renewals: Renewals, steps: Steps, ca: FakeAuthority, nodes: Nodes
 ) -> None:

@@ -19,6 +19,7 @@ from wellkeeper_issuer.fleet.distribution import Distribution, node_record
 from wellkeeper_issuer.fleet.feed import Feed, Listener
 from wellkeeper_issuer.fleet.feeds import Feeds
 from wellkeeper_issuer.fleet.fleet_history import FleetHistory
+from wellkeeper_issuer.fleet.leased_relay import LeasedRelay
 from wellkeeper_issuer.fleet.node_status import has_ended, is_gone
 from wellkeeper_issuer.fleet.other_issuers import OtherIssuers
 from wellkeeper_issuer.fleet.ports import Feeding
@@ -54,7 +55,7 @@ class Fleet:
         self.reports = Reports(self.bodies, clock, last)
         self._recorded = {name: seen.number for name, seen in last.items()}
         keys = [deps.fleet_key.public_key(), *map(decode_public_key, deps.fleet_keys)]
-        self.others = OtherIssuers(deps.own, {key_id(key): key for key in keys}, self.reports, clock)
+        self.others = OtherIssuers(deps.own, {key_id(key): key for key in keys}, self.reports, clock, deps.engine)
         known = {(name, nodes[name].enrolled_at): seen.report for name, seen in last.items() if name in nodes}
         self._history = FleetHistory(deps.history, known)
         listeners: dict[Kind, Listener] = {Kind.REPORT: self.reports.take, Kind.MANIFEST: self._hear}
@@ -63,7 +64,7 @@ class Fleet:
             listeners[Kind.JOIN] = deps.joins.take
         self.restored = deps.catching_up.restored if deps.catching_up else Restored()
         self.lease, self._seals = deps.engine, Seals(deps.access)
-        stores = (deps.relay, deps.engine) if deps.engine else (deps.relay,)
+        stores = (LeasedRelay(deps.relay, deps.engine), deps.engine) if deps.engine else (deps.relay,)
         self.feeds = tuple(Feed(one, deps.fleet_key, clock, listeners) for one in stores)
         self.feed: Feeding = Feeds(*self.feeds) if len(self.feeds) > 1 else self.feeds[0]
         self.responder = RelayedResponder(
@@ -185,6 +186,7 @@ class Fleet:
 
         Nothing after a restore, until the nodes have said what they have, nor while a newer issuer does that.
         """
+        await self.others.confirm()
         if self.restored.is_waiting or self.others.is_replaced:
             return
         # Before the work: what changes meanwhile makes another one due.

@@ -18,7 +18,7 @@ from wellkeeper_issuer.fleet.feeds import ENGINE_KINDS
 from wellkeeper_issuer.fleet.waits import until
 from wellkeeper_node.errors import LeaseLostError, RecordsError
 from wellkeeper_node.ports import Clock
-from wellkeeper_node.records.port import Records, Update
+from wellkeeper_node.records.port import Engine, Update
 
 _log = logging.getLogger(__name__)
 
@@ -30,18 +30,20 @@ _REMEDY: Final = "Stop that one; this one takes over within a minute."
 
 
 class LeasedRecords:
-    """Implements `records.port.Records`: writes the kinds that an engine gets, only while the lease is held.
+    """Implements `records.port.Engine`: writes the kinds that an engine gets, only while the lease is held.
 
-    `holder` names this process among issuers. `run` works until cancelled, and then gives the lease up.
+    `holder` names this process among issuers. `run` works until cancelled, and then gives the lease up. Before a
+    write elsewhere comes `check`.
     """
 
-    def __init__(self, engine: Records, holder: str, clock: Clock) -> None:
+    def __init__(self, engine: Engine, holder: str, clock: Clock) -> None:
         self._engine = engine
         self._holder = holder
         self._clock = clock
         self._lease: str | None = None
         self._was_lost = False
-        self._taken_at = -math.inf
+        self._taken_at = self._asked_at = -math.inf
+        self._steps = asyncio.Lock()
         self._known, self._free, self._wakeup = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._free.set()
 
@@ -59,14 +61,7 @@ class LeasedRecords:
         """Acquire the lease and extend it."""
         try:
             while True:
-                try:
-                    await self._step()
-                except RecordsError as error:
-                    _log.debug("cannot extend the lease of the engine: %s", error)  # the feed logs the outage
-                    self._expire()
-                except Exception:  # noqa: BLE001 - a defect here must not stop the renewals, which wait for `_known`
-                    _log.exception("the lease of the engine cannot be kept")
-                    self._expire()
+                await self._ask()
                 self._known.set()
                 self._wakeup.clear()
                 await until(self._clock, _TRY_SECONDS if self._lease is None else _EXTEND_SECONDS, self._wakeup)
@@ -79,8 +74,23 @@ class LeasedRecords:
 
     async def until_free(self) -> None:
         """Wait until no other issuer has the lease, as far as the engine says."""
-        await self.wait()
+        await self.confirm()
         await self._free.wait()
+
+    async def confirm(self) -> None:
+        """Wait as `wait`; ask again if this process was paused for so long that its lease may have ended."""
+        await self.wait()
+        if self._clock.monotonic() - self._asked_at >= SECONDS:
+            await self._ask()
+
+    async def check(self) -> None:
+        """Raise LeaseLostError while another issuer has the lease, as far as the engine says."""
+        await self.confirm()
+        if self.is_taken:
+            raise LeaseLostError("cannot write into the relay", "another issuer feeds the engine", _REMEDY)
+
+    async def holder(self) -> str | None:
+        return await self._engine.holder()
 
     async def put(
         self,
@@ -111,6 +121,19 @@ class LeasedRecords:
 
     async def extend(self, lease: str, seconds: int) -> bool:
         return await self._engine.extend(lease, seconds)
+
+    async def _ask(self) -> None:
+        """Acquire or extend the lease; what fails is logged."""
+        async with self._steps:
+            self._asked_at = self._clock.monotonic()
+            try:
+                await self._step()
+            except RecordsError as error:
+                _log.debug("cannot extend the lease of the engine: %s", error)  # the feed logs the outage
+                self._expire()
+            except Exception:  # noqa: BLE001 - a defect here must not stop the renewals, which wait for `_known`
+                _log.exception("the lease of the engine cannot be kept")
+                self._expire()
 
     async def _step(self) -> None:
         if self._lease is not None:

@@ -19,6 +19,7 @@ from wellkeeper_client.heartbeats import SILENT_SECONDS, Heartbeat, IssuerId, re
 from wellkeeper_client.record_state import Stored
 from wellkeeper_client.records import Record
 from wellkeeper_issuer.errors import DeferredError
+from wellkeeper_issuer.fleet.lease import LeasedRecords
 from wellkeeper_issuer.fleet.reports import Reports, Seen
 from wellkeeper_node.ports import Clock
 from wellkeeper_node.wording import format_time
@@ -30,10 +31,18 @@ _GREETING_SECONDS: Final = 10.0
 
 
 class OtherIssuers:
-    """The issuers beside this one, `own`. `keys` are fleet keys by key id."""
+    """The issuers beside this one, `own`. `keys` are fleet keys by key id, `lease` that of the engine, if any."""
 
-    def __init__(self, own: IssuerId, keys: Mapping[str, Ed25519PublicKey], reports: Reports, clock: Clock) -> None:
+    def __init__(
+        self,
+        own: IssuerId,
+        keys: Mapping[str, Ed25519PublicKey],
+        reports: Reports,
+        clock: Clock,
+        lease: LeasedRecords | None = None,
+    ) -> None:
         self._own = own
+        self._lease = lease
         self._keys = keys
         self._reports = reports
         self._clock = clock
@@ -58,8 +67,13 @@ class OtherIssuers:
 
     @property
     def is_replaced(self) -> bool:
-        """True while a newer issuer is active."""
-        return any(map(self._is_newer, self.active))
+        """True while a newer issuer is active, or another one has the lease."""
+        return (self._lease is not None and self._lease.is_taken) or any(map(self._is_newer, self.active))
+
+    async def confirm(self) -> None:
+        """Let `is_replaced` be true if another issuer took the lease while this process was paused."""
+        if self._lease is not None:
+            await self._lease.confirm()
 
     @property
     def warning(self) -> str:
@@ -82,16 +96,18 @@ class OtherIssuers:
             self._has_waited = True
 
     async def have_replaced(self) -> bool:
-        """Return whether a newer issuer is active, once nodes could say so."""
+        """Return whether another issuer acts instead of this one, once nodes could say so."""
         await self.hear_nodes()
+        await self.confirm()
         return self.is_replaced
 
     async def check(self) -> None:
-        """Raise DeferredError while a newer issuer is active: it renews."""
+        """Raise DeferredError while another issuer acts instead of this one: it renews."""
         if await self.have_replaced():
             retry_at = self._clock.now() + timedelta(seconds=SILENT_SECONDS)
             what = "nothing is ordered here"
-            raise DeferredError(what, self.warning, "Stop the issuer that was replaced.", retry_at=retry_at)
+            why = self.warning or "another issuer has the lease of the engine"
+            raise DeferredError(what, why, "Stop the issuer that was replaced.", retry_at=retry_at)
 
     def _has_heard_all(self) -> bool:
         return all(map(self._reports.is_lately_heard, self._reports.nodes))

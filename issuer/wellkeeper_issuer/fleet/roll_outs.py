@@ -39,6 +39,7 @@ class RollOuts:
 
     async def stop_wrong(self) -> None:
         """Send the former version of a certificate again if several nodes report the new one as wrong."""
+        await self._others.confirm()
         for lineage, number, nodes in self._wrong():
             self._stopped.add((lineage, number))
             try:

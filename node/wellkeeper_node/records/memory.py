@@ -75,6 +75,9 @@ class MemoryRecords:
     async def extend(self, lease: str, seconds: int) -> bool:
         return self._state.extend(lease, seconds, self._now)
 
+    async def holder(self) -> str | None:
+        return self._state.holder(self._now)
+
     @property
     def _now(self) -> float:
         return self._clock.now().timestamp()

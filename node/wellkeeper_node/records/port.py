@@ -70,6 +70,14 @@ class Records(Protocol):
         ...
 
 
+class Engine(Records, Protocol):
+    """Records with a lease that others wait for."""
+
+    async def holder(self) -> str | None:
+        """Return who has the lease; None while there is none."""
+        ...
+
+
 class NodeRecords(Records, Protocol):
     """Records as a node uses them."""
 

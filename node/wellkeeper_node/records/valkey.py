@@ -10,6 +10,7 @@ from typing import Final
 
 from redis.exceptions import ResponseError
 
+from wellkeeper_client.foreign_text import one_line
 from wellkeeper_client.record_state import Stored
 from wellkeeper_client.records import Kind, kind_of
 from wellkeeper_node.errors import ConflictError, LeaseLostError
@@ -27,6 +28,8 @@ from wellkeeper_node.records.port import Update
 _CALL_SECONDS: Final = 0.25
 # TLS across an ocean; an engine that answers slower than in 250 ms later is refused.
 _CONNECT_SECONDS: Final = 1.0
+# A host's name has at most 64 bytes.
+_LONGEST_LEASE: Final = 256
 
 
 def open_engine(  # noqa: PLR0913 - the last four are keywords
@@ -104,6 +107,12 @@ class ValkeyRecords:
     async def extend(self, lease: str, seconds: int) -> bool:
         reply = await self._run(engine_scripts.EXTEND, "the lease", [engine_keys.LEASE], lease, seconds * 1000)
         return reply == engine_scripts.DONE
+
+    async def holder(self) -> str | None:
+        (reply,) = await self._calls.ask(("GETRANGE", self._calls.key(engine_keys.LEASE), 0, _LONGEST_LEASE))
+        self._check("the lease", reply)
+        found = reply.decode("utf-8", "replace") if isinstance(reply, bytes) else ""
+        return one_line(found.partition(" ")[2]) if found else None
 
     @property
     def _now(self) -> float:

@@ -76,6 +76,10 @@ class FakeRelay:
     async def extend(self, lease: str, seconds: int) -> bool:
         return await self._memory.extend(lease, seconds)
 
+    async def holder(self) -> str | None:
+        self._check()
+        return await self._memory.holder()
+
     async def keys(self, kind: Kind) -> list[str]:
         """Return the keys of this kind that are stored."""
         async for update in self._memory.follow(kind):

@@ -13,8 +13,10 @@ from tests.relay.messages import FLEET_KEYS
 from wellkeeper_client import records
 from wellkeeper_client.fleet_bodies import NodeBody, parse_node
 from wellkeeper_client.records import Kind
+from wellkeeper_issuer.errors import DeferredError
+from wellkeeper_issuer.fleet.distribution import node_record
 from wellkeeper_issuer.fleet.fleet import Fleet
-from wellkeeper_issuer.fleet.lease import LeasedRecords
+from wellkeeper_issuer.fleet.lease import SECONDS, LeasedRecords
 from wellkeeper_issuer.fleet.seals import Seals
 from wellkeeper_node.bundles.engine_access import EngineAccess, open_access
 from wellkeeper_node.errors import FleetError
@@ -78,6 +80,34 @@ async def test_issuer_waits_until_the_other_one_ends(clock: FakeClock) -> None:
     await engine.extend(lease, 0)
     await waiting
     assert leased.is_held
+    leasing.cancel()
+    await asyncio.wait([leasing])
+
+
+async def test_issuer_that_was_paused_writes_and_orders_nothing_once_another_has_the_lease(
+    played: Played, clock: FakeClock
+) -> None:
+    engine = FakeRelay(clock)
+    leased = LeasedRecords(engine, "issuer", clock)
+    leasing = asyncio.create_task(leased.run())
+    fleet = await played.open(engine=leased)
+    async with running(fleet):
+        await run_tasks_until(lambda: is_filled(fleet))
+        await fleet.others.check()
+        before = [await store.keys(kind) for store in (played.relay, engine) for kind in Kind]
+        number = fleet.distribution.listed["web"].version.number
+        clock.advance(SECONDS)
+        assert await engine.acquire("web2", SECONDS)
+        await played.install()
+        await fleet.distribution.offer("web")
+        await fleet.refresh()
+        await fleet.roll_outs.stop_wrong()
+        with pytest.raises(DeferredError, match="another issuer has the lease of the engine"):
+            await fleet.others.check()
+        await fleet.feed.put(node_record("web9", played.web2.body, int(clock.now().timestamp())))
+        assert [await store.keys(kind) for store in (played.relay, engine) for kind in Kind] == before
+        assert fleet.distribution.listed["web"].version.number == number
+        assert fleet.feed.failure
     leasing.cancel()
     await asyncio.wait([leasing])
 

@@ -13,6 +13,7 @@ from tests.relay.messages import signed
 from wellkeeper_client.record_state import Stored, version_of
 from wellkeeper_client.records import Kind
 from wellkeeper_issuer.fleet.lease import SECONDS, LeasedRecords
+from wellkeeper_issuer.fleet.leased_relay import LeasedRelay
 from wellkeeper_node.errors import LeaseLostError
 
 KEY = "node/web2"
@@ -96,6 +97,55 @@ async def test_paused_issuer_that_comes_back_writes_nothing(engine: Unreachable,
         await run_tasks_until(lambda: leased.is_taken)
         assert not leased.is_held
         assert await engine.get(KEY)
+
+
+async def test_paused_issuer_asks_the_engine_before_anything_else(engine: Unreachable, clock: FakeClock) -> None:
+    leased = issuer(engine, clock)
+    async with running(leased):
+        await leased.check()
+        clock.advance(SECONDS)
+        other = await engine.acquire("web2 pid 7 a", SECONDS)
+        with pytest.raises(LeaseLostError, match="cannot write into the relay: another issuer feeds the engine"):
+            await leased.check()
+        assert leased.is_taken
+        assert await leased.holder() == "web2 pid 7 a"
+        waiting = asyncio.create_task(leased.until_free())
+        await run_tasks_until(lambda: len(clock.slept) > 3)
+        assert not waiting.done()
+        assert other
+        await engine.extend(other, 0)
+        await waiting
+        await leased.check()
+
+
+async def test_paused_issuer_is_stopped_by_no_engine_that_is_away(engine: Unreachable, clock: FakeClock) -> None:
+    leased = issuer(engine, clock)
+    async with running(leased):
+        clock.advance(SECONDS)
+        engine.is_up = False
+        await leased.check()
+        await leased.until_free()
+
+
+async def test_relay_is_written_only_while_no_other_issuer_has_the_lease(engine: Unreachable, clock: FakeClock) -> None:
+    relay, leased = FakeRelay(clock), issuer(engine, clock)
+    written = LeasedRelay(relay, leased)
+    async with running(leased):
+        version = await written.put(KEY, MESSAGE)
+        clock.advance(SECONDS)
+        await engine.acquire("b", SECONDS)
+        with pytest.raises(LeaseLostError):
+            await written.put("node/web3", signed("node/web3"))
+        with pytest.raises(LeaseLostError):
+            await written.delete(KEY, expected=version)
+    assert await relay.keys(Kind.NODE) == [KEY]
+    assert await written.get(KEY)
+    async for update in written.follow(Kind.NODE):
+        assert update.records == (Stored(KEY, MESSAGE),)
+        break
+    lease = await written.acquire("c", 5)
+    assert lease
+    assert await written.extend(lease, 5)
 
 
 async def test_engine_that_is_away_is_neither_held_nor_taken(
