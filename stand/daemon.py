@@ -15,9 +15,13 @@ _EVENT_SECONDS: Final = 30.0
 
 
 class IssuerDaemon:
-    """Use as an async context manager: runs and answers inside, and is killed on leaving unless it has ended."""
+    """Use as an async context manager: runs and answers inside, and is killed on leaving unless it has ended.
 
-    def __init__(self, issuer: Issuer, environment: Mapping[str, str] | None = None) -> None:
+    It has begun once `logger` has written a line.
+    """
+
+    def __init__(self, issuer: Issuer, environment: Mapping[str, str] | None = None, logger: str = "run") -> None:
+        self._logger = logger
         self._issuer = issuer
         self._environment = environment
         self.events: list[dict[str, Any]] = []
@@ -37,7 +41,7 @@ class IssuerDaemon:
         self._reading = asyncio.create_task(self._read())
         self._reading.add_done_callback(lambda _: self._changed.set())
         try:
-            await self.until(event="log", logger="run")
+            await self.until(event="log", logger=self._logger)
         except BaseException:
             await self.__aexit__()
             raise

@@ -28,7 +28,8 @@ CERTIFICATES: Final = {lineage: [name] for lineage, name in NAMES.items()}
 class Standby(Issuer):
     """The issuer on the host of a node, with a relay of its own."""
 
-    def __init__(self, fleet: Fleet, node: FleetNode, relay: RelayProcess) -> None:
+    def __init__(self, fleet: Fleet, node: FleetNode, relay: RelayProcess, *more: str) -> None:
+        """`more` are lines after those of `[fleet]`."""
         super().__init__(node.folder)
         self.fleet, self.node = fleet, node
         http, https = node.nginx.settings.http[0], node.nginx.settings.https[0]
@@ -37,7 +38,7 @@ class Standby(Issuer):
             nodes=(NodeUnderTest("local", str(node.responder.control_address), http, https),),
             nginx_command=node.nginx.argv(),
             nginx_pid_file=node.nginx.pid_path,
-            tables=("[fleet]", f'listen = ["{relay.address}"]', f'relay = "unix:{relay.issuer_socket}"'),
+            tables=("[fleet]", f'listen = ["{relay.address}"]', f'relay = "unix:{relay.issuer_socket}"', *more),
         )
 
     def move(self, safe: Safe) -> None:
@@ -53,8 +54,11 @@ class Standby(Issuer):
 
     async def ask(self, *arguments: str) -> Finished:
         """Run a command that looks at the node."""
-        environment = {"WELLKEEPER_NODE_CONFIG": str(self.node.agent.config_path)}
-        return await self.run(*arguments, environment=environment)
+        return await self.run(*arguments, environment=self.environment)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {"WELLKEEPER_NODE_CONFIG": str(self.node.agent.config_path)}
 
 
 async def follow_both(nodes: list[FleetNode], former: RelayProcess, other: RelayProcess) -> None:

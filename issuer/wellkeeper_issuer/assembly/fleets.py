@@ -66,9 +66,7 @@ async def _leased(settings: Settings) -> "AsyncIterator[LeasedRecords | None]":
     from wellkeeper_issuer.fleet.lease import LeasedRecords
 
     records = engines.issuer_records(settings, address)
-    # The same in all of this process: after a reload, the next fleet begins before the last one ends.
-    holder = f"{socket.gethostname()} pid {os.getpid()} {settings.state_dir.stat().st_ino:x}"
-    leased = LeasedRecords(records, holder, SystemClock())
+    leased = LeasedRecords(records, lease_holder(settings), SystemClock())
     leasing = asyncio.create_task(leased.run())
     try:
         yield leased
@@ -76,6 +74,14 @@ async def _leased(settings: Settings) -> "AsyncIterator[LeasedRecords | None]":
         leasing.cancel()
         await asyncio.wait([leasing])
         await records.close()
+
+
+def lease_holder(settings: Settings) -> str:
+    """Return the name of this process as the holder of a lease.
+
+    The same in all of it: after a reload or a takeover, the next fleet begins before the lease ends.
+    """
+    return f"{socket.gethostname()} pid {os.getpid()} {settings.state_dir.stat().st_ino:x}"
 
 
 async def check_leading(fleet: "Fleet | None") -> None:

@@ -69,12 +69,14 @@ def _details(looked: "Looked") -> dict[str, str]:
     return {"doubts": "; ".join(looked.doubts)} if looked.doubts else {}
 
 
-def _next_steps(standby: Standby) -> tuple[str, ...]:
+def next_steps(standby: Standby, *, is_running: bool = False) -> tuple[str, ...]:
+    """Return what is left for a person after a promotion; `is_running` if the daemon runs already."""
+    units = ("wellkeeper-responder",) if is_running else ("wellkeeper-responder", "wellkeeper")
     return (
         f"Make sure that the issuer on {standby.host} does not start again.",
         "Run 'wellkeeper-node leave --yes': this host is no longer a node. Its certificates stay.",
         "Run 'wellkeeper fleet listen ADDRESS…' with an address of this host that node.toml has on the other nodes.",
-        *(services.sentence("enable --now", unit) for unit in ("wellkeeper-responder", "wellkeeper")),
+        *(services.sentence("enable --now", unit) for unit in units),
         "Run 'wellkeeper status': the issuer orders nothing until all nodes have reported, and names the missing ones.",
         "Make a backup.",
     )
@@ -87,7 +89,7 @@ def _to_lines(standby: Standby, looked: "Looked", *, is_promoted: bool) -> list[
     lines += [f"has       {counted(len(looked.issued), 'certificate')} issued after the backup"]
     lines += [f"lacks     {name}, which is ordered again" for name in looked.missing]
     if is_promoted:
-        lines += ["", "Next steps:", *(f"  {number}. {one}" for number, one in enumerate(_next_steps(standby), 1))]
+        lines += ["", "Next steps:", *(f"  {number}. {one}" for number, one in enumerate(next_steps(standby), 1))]
     return lines
 
 
@@ -100,5 +102,5 @@ def _to_json(standby: Standby, looked: "Looked", *, is_promoted: bool) -> dict[s
         "relays": looked.relays,
         "issued": len(looked.issued),
         "missing": list(looked.missing),
-        "next_steps": list(_next_steps(standby)) if is_promoted else [],
+        "next_steps": list(next_steps(standby)) if is_promoted else [],
     }

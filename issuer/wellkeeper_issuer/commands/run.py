@@ -17,6 +17,7 @@ from wellkeeper_issuer.assembly import all_metrics, build
 from wellkeeper_issuer.assembly.doctor import examine_cheaply
 from wellkeeper_issuer.assembly.rehearsals import rehearse_all
 from wellkeeper_issuer.assembly.worker import worker
+from wellkeeper_issuer.commands import run_standby
 from wellkeeper_issuer.commands.status_pages import serving_status
 from wellkeeper_issuer.commands.terminal import options
 from wellkeeper_issuer.commands.terminal.progress import LogFormat, progress
@@ -61,6 +62,8 @@ def run(config: Path | None, log_format: LogFormat) -> None:
 
     On SIGHUP (or 'reload') it reads the settings again; on SIGTERM it withdraws all tokens and stops.
 
+    On a standby of a fleet with an engine, it first waits until the issuer is lost, and takes over.
+
     A failed certificate never stops it. Exit status: 0 stopped on request, 1 state directory unavailable, 2 invalid
     usage or settings.
     """
@@ -69,6 +72,12 @@ def run(config: Path | None, log_format: LogFormat) -> None:
     sources = read_sources(path)
     settings = check(sources)
     with _logging_info():
+        if run_standby.waits(settings):
+            with progress(log_format):
+                if not asyncio.run(run_standby.stand_by(path, Systemd(os.environ))):
+                    return
+            sources = read_sources(path)
+            settings = check(sources)
         asyncio.run(_run(sources, settings, log_format))
 
 

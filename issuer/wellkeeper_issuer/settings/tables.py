@@ -176,6 +176,13 @@ class EngineSettings(Frozen):
             "default they are asked without one."
         ),
     )
+    take_over_minutes: Minutes = Field(
+        default=5.0,
+        description=(
+            "A standby on which `wellkeeper run` waits takes over once no issuer has had the lease of the engine for "
+            "this many minutes, and no node has heard one for five (docs/standby.md)."
+        ),
+    )
 
 
 class FleetSettings(Frozen):

@@ -11,13 +11,22 @@ from stand.processes import PROGRAMS
 from tests.issuer.commands.conftest import Program
 from tests.issuer.commands.standbys import FLEET, StandbyHost
 from tests.issuer.commands.test_promote import Node
-from tests.systemd.pages import Page
+from tests.systemd.pages import Page, configuration
 
 _AROUND = """\
 set -e -o pipefail
 sudo() { "$@"; }
 systemctl() { echo "systemctl $*"; }
 """
+
+
+def unit_commands(folder: Path, state_dir: Path) -> str:
+    """Return what the unit that restores newer backups runs, with the files in this folder."""
+    lines = configuration("docs/standby.md", "ini", "ExecCondition").splitlines()
+    commands = "\n".join(line.partition("=")[2] for line in lines if line.startswith("Exec"))
+    for path, here in (("/var/lib/wellkeeper/issuer", str(state_dir)), ("/usr/local/bin/", ""), ("/root", str(folder))):
+        commands = commands.replace(path, here)
+    return commands
 
 
 @pytest.mark.integration
@@ -40,6 +49,8 @@ def test_commands_of_the_page_work(program: Program, tmp_path: Path, monkeypatch
     page = Page("docs/standby.md")
     assert "this host is a standby for the issuer on" in shell(page.next("--standby"))
     Node(host)
+    assert "this host is a standby for the issuer on" in shell(page.next("enable --now wellkeeper"))
+    shell(unit_commands(tmp_path, program.state_dir))
     assert "relay     10.0.0.1:8404: refused" in shell(page.next("promote --dry-run"))
     assert "this host is the issuer now" in shell(page.next("fleet listen"))
     assert not host.config.exists()

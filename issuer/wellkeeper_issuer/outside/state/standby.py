@@ -5,7 +5,7 @@
 
 import json
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -17,6 +17,9 @@ from wellkeeper_node.wording import format_time
 # The file in state_dir.
 MARK: Final = "standby.json"
 PROMOTE: Final = "promote"
+# Hidden, so that no backup has it.
+_WATCH: Final = ".watch.json"
+_WATCHES_WITHIN: Final = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,32 @@ def read_standby(state_dir: Path) -> Standby | None:
         raise JournalError(f"cannot use {path}", repr(error), "Run 'wellkeeper restore --standby' again.") from error
 
 
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """The reason why a standby that watches the lease did not take over when it looked last."""
+
+    looked_at: datetime
+    why: str
+
+    def to_json(self) -> dict[str, str]:
+        return {"looked_at": self.looked_at.isoformat(timespec="seconds"), "why": self.why}
+
+
+def write_watch(state_dir: Path, watch: Watch) -> None:
+    """Let `status` show it. Raises OSError."""
+    durable.replace_whole(state_dir / _WATCH, json.dumps(watch.to_json()).encode(), 0o600)
+
+
+def read_watch(state_dir: Path, now: datetime) -> Watch | None:
+    """Return the last look; None if nothing has looked lately, or it cannot be read."""
+    try:
+        found = json.loads((state_dir / _WATCH).read_bytes())
+        watch = Watch(datetime.fromisoformat(found["looked_at"]), str(found["why"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return watch if abs(now - watch.looked_at) <= _WATCHES_WITHIN else None
+
+
 def refuse_standby(state_dir: Path) -> None:
     """Raise JournalError on a standby: only its issuer may order, publish, sign and change settings."""
     try:
@@ -62,5 +91,6 @@ def refuse_standby(state_dir: Path) -> None:
 
 def remove_mark(state_dir: Path) -> None:
     """Make this state_dir that of an issuer, durably. Idempotent. Raises OSError."""
+    (state_dir / _WATCH).unlink(missing_ok=True)
     (state_dir / MARK).unlink(missing_ok=True)
     durable.sync(state_dir)

@@ -1,0 +1,87 @@
+"""run on a standby: wait until this host has taken over, or a person has promoted it."""
+
+import asyncio
+import logging
+import os
+import signal
+from pathlib import Path
+from typing import Final
+
+from wellkeeper_client.systemd import Systemd
+from wellkeeper_issuer.assembly import build
+from wellkeeper_issuer.assembly.taking_over import Host, TakingOver, Waits
+from wellkeeper_issuer.commands.backing_up.standby import read_node
+from wellkeeper_issuer.commands.promote import next_steps
+from wellkeeper_issuer.errors import HookError
+from wellkeeper_issuer.outside.state.standby import Standby, Watch, read_standby, write_watch
+from wellkeeper_issuer.records import Notice
+from wellkeeper_issuer.settings import Settings, read_settings
+from wellkeeper_node.agent.waiting import is_set_within
+from wellkeeper_node.clock import SystemClock
+from wellkeeper_node.errors import WellkeeperError
+
+_log = logging.getLogger(__name__)
+
+_LOOK_SECONDS: Final = 5.0
+
+
+def waits(settings: Settings) -> bool:
+    """Return whether this host is a standby that can take over by itself. Raises JournalError."""
+    return bool(settings.fleet.engine.address) and read_standby(settings.state_dir) is not None
+
+
+async def stand_by(path: Path, systemd: Systemd) -> bool:
+    """Wait, and let newer backups be restored meanwhile; return False if it was stopped before this is the issuer."""
+    loop, stopping = asyncio.get_running_loop(), asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    taking_over, last, is_ready = TakingOver(SystemClock()), "", False
+    while not stopping.is_set():
+        found = await _look(path, taking_over)
+        if found is None:
+            return True
+        if found.what != last:
+            _log.info("standby, pid %d: %s", os.getpid(), found.why)
+            last = found.what
+        if not is_ready:
+            systemd.ready("waits as a standby")
+            is_ready = True
+        systemd.alive()
+        await is_set_within(stopping, _LOOK_SECONDS)
+    systemd.stopping()
+    return False
+
+
+async def _look(path: Path, taking_over: TakingOver) -> Waits | None:
+    """Look once at what is on disk now. What fails is a reason to wait."""
+    try:
+        settings = await asyncio.to_thread(read_settings, path)
+        standby = await asyncio.to_thread(read_standby, settings.state_dir)
+        if standby is None:  # a person was faster
+            return None
+        found = await taking_over.look(Host(settings, standby, await asyncio.to_thread(read_node)))
+    except WellkeeperError as error:
+        return Waits(str(error), str(error))
+    if found is None:
+        await _report(settings, standby)
+    else:
+        _show(settings.state_dir, found.why)
+    return found
+
+
+def _show(state_dir: Path, why: str) -> None:
+    try:
+        write_watch(state_dir, Watch(SystemClock().now(), why))
+    except OSError as error:
+        _log.warning("'status' cannot show what this standby waits for: %s", error)
+
+
+async def _report(settings: Settings, standby: Standby) -> None:
+    """Say what has happened, and what is left for a person."""
+    what = f"this host has taken over from the issuer on {standby.host}, which no node hears any more"
+    steps = " ".join(next_steps(standby, is_running=True))
+    _log.warning("%s. %s", what, steps)
+    try:
+        await build.make_notifications(settings).send(Notice.FINDING, "", f"{what}. {steps}")
+    except HookError as error:
+        _log.error("%s", error)
