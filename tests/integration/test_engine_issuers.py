@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import os
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -18,6 +19,7 @@ from wellkeeper_client import records
 from wellkeeper_client.signing import encode_public_key
 from wellkeeper_issuer.assembly import build, fleets
 from wellkeeper_issuer.assembly.engine_checks import check_engine
+from wellkeeper_issuer.assembly.leases import read_lease
 from wellkeeper_issuer.assembly.worker import Leading
 from wellkeeper_issuer.fleet.fleet import Fleet
 from wellkeeper_issuer.outside.state.state import State
@@ -84,6 +86,19 @@ async def test_second_issuer_waits_until_the_first_has_ended(folder: Path) -> No
             await stack.aclose()
             await beginning
             assert not Leading(held, second).lost.is_set()
+
+
+async def test_holder_of_the_lease_is_shown_on_both_hosts(folder: Path) -> None:
+    async with engine("valkey", folder, *lines()) as made:
+        first, second = (settings_of(made, folder, name) for name in "ab")
+        second.state_dir.mkdir()
+        async with issuer(first) as (fleet, _, _):
+            await until(lambda: fleet.lease is not None and fleet.lease.is_held)
+            here, there = await read_lease(first), await read_lease(second)
+        assert str(here) == f"this host has the lease of the engine: {os.uname().nodename} pid {os.getpid()}"
+        assert str(there) == f"the issuer has the lease of the engine: {os.uname().nodename} pid {os.getpid()}"
+        assert (here.is_elsewhere, there.is_elsewhere) == (False, True)
+        assert str(await read_lease(first)) == "no issuer has the lease of the engine"
 
 
 async def test_nodes_that_have_moved_are_shown(folder: Path) -> None:

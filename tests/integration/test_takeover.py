@@ -1,5 +1,6 @@
 """A standby takes over by itself through the engine, in the middle of a renewal; the former issuer comes back."""
 
+import os
 import signal
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
@@ -90,7 +91,10 @@ async def test_standby_takes_over_in_the_middle_of_a_renewal_and_the_former_writ
         restored = await standby.ask(*safe.arguments(), "--standby")
         assert restored.exit_code == 0, restored
         async with IssuerDaemon(standby, standby.environment, "run_standby") as successor:
-            assert f"pid {daemon.pid} " in successor.log
+            waiting = (
+                f"waiting to take over: the issuer has the lease of the engine: {os.uname().nodename} pid {daemon.pid}"
+            )
+            assert waiting in (await standby.run_well("status")).out
             count = issued(ca)
             async with former.running("renew", "web", "--force"):
                 await daemon.until(certificate="web", stage="publish", event="finished")
@@ -124,6 +128,7 @@ async def come_back(site: Site) -> None:
         await daemon.until(event="log", logger="lease")
         refused = await fleet.host.issuer.run("renew", "web", "--force")
         assert (refused.exit_code, "another issuer feeds the engine" in refused.err) == (1, True), refused
+        assert "the issuer has the lease of the engine" in (await fleet.host.issuer.run_well("status")).out
     relay = RelayRecords(f"unix:{fleet.relay.issuer_socket}", SystemClock())
     assert await relay.get("heartbeat/issuer") is None
     await relay.close()

@@ -20,7 +20,7 @@ from wellkeeper_client.heartbeats import SILENT_SECONDS, read_heartbeat
 from wellkeeper_client.records import Kind
 from wellkeeper_client.signing import decode_public_key, key_id
 from wellkeeper_issuer.assembly import build, engines, fleets, promotion
-from wellkeeper_issuer.fleet.lease import SECONDS
+from wellkeeper_issuer.fleet.lease import SECONDS, shown
 from wellkeeper_issuer.fleet.reports import LATELY_SECONDS
 from wellkeeper_issuer.fleet.vacancy import Vacancy
 from wellkeeper_issuer.outside.keys.fleet_keys import FleetKeys
@@ -45,10 +45,14 @@ Keys = Mapping[str, Ed25519PublicKey]
 
 @dataclass(frozen=True, slots=True)
 class Waits:
-    """A reason to wait, in words. While `what` stays the same, the log does not repeat it."""
+    """A reason to wait, in words. While `what` stays the same, the log does not repeat it.
+
+    `is_expected` if it needs no person: an issuer works, or was lost a moment ago.
+    """
 
     what: str
     why: str
+    is_expected: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +90,12 @@ class TakingOver:
         holder = await engine.holder()
         seconds = self._vacancy.note(is_free=holder is None)
         if holder is not None:
-            return Waits(f"held by {holder}", f"the issuer {holder} has the lease of the engine")
+            why = f"the issuer has the lease of the engine: {shown(holder)}"
+            return Waits(f"held by {holder}", why, is_expected=True)
         if seconds < (least := host.settings.fleet.engine.take_over_minutes * 60):
             at = format_exact_time(self._clock.now() + timedelta(seconds=least - seconds))
-            return Waits("free", f"no issuer has the lease of the engine; this host may take over from {at} on")
+            why = f"no issuer has the lease of the engine; this host may take over from {at} on"
+            return Waits("free", why, is_expected=True)
         looked = await promotion.look(host.settings, host.node, host.standby)
         doubts = [*looked.doubts, *await self._heard_by_nodes(host, engine)]
         if doubts:
@@ -99,7 +105,7 @@ class TakingOver:
     async def _take(self, host: Host, engine: Engine, looked: "Looked") -> Waits | None:
         lease = await engine.acquire(fleets.lease_holder(host.settings), SECONDS)
         if lease is None:
-            return Waits("lease", "another standby has just taken the lease of the engine")
+            return Waits("lease", "another standby has just taken the lease of the engine", is_expected=True)
         try:
             await promotion.promote(host.settings, host.node, looked)
         except BaseException:

@@ -65,13 +65,13 @@ async def _look(path: Path, taking_over: TakingOver) -> Waits | None:
     if found is None:
         await _report(settings, standby)
     else:
-        _show(settings.state_dir, found.why)
+        _show(settings.state_dir, found)
     return found
 
 
-def _show(state_dir: Path, why: str) -> None:
+def _show(state_dir: Path, found: Waits) -> None:
     try:
-        write_watch(state_dir, Watch(SystemClock().now(), why))
+        write_watch(state_dir, Watch(SystemClock().now(), found.why, found.is_expected))
     except OSError as error:
         _log.warning("'status' cannot show what this standby waits for: %s", error)
 

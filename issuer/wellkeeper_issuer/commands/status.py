@@ -65,8 +65,9 @@ _COLOURS: Final = {
     is_flag=True,
     help=(
         "Ask nginx by handshake; exit with 1 unless it serves every certificate, there is at least one, no node has "
-        "been behind for an hour or unseen for 15 minutes, no other issuer is active, the issuer does not wait for "
-        "nodes after a restore, and the manifest for nodes has room."
+        "been behind for an hour or unseen for 15 minutes, no other issuer is active or has the lease of the engine, "
+        "the issuer does not wait for nodes after a restore, nothing prevents a standby that waits from taking over, "
+        "and the manifest for nodes has room."
     ),
 )
 @click.option("--nodes", "has_nodes", is_flag=True, help="Show the other nodes: what each has, what is behind and why.")
@@ -110,9 +111,8 @@ def _metrics(settings: Settings, seen: Overview, nodes: "Sequence[NodeStatus]") 
 
 def _are_nodes_current(settings: Settings, nodes: "Sequence[NodeStatus]", issuers: Issuers) -> bool:
     """Print which nodes need a person, also soon because of the manifest, and return whether none does."""
-    lines = [*issuers.waiting_lines(), *status_nodes.problems(nodes)]
+    lines = [*issuers.problems(), *status_nodes.problems(nodes)]
     lines += status_nodes.fullness(settings) if nodes else ()
-    lines += [issuers.warning] if issuers.warning else []
     for line in lines:
         click.echo(line, err=True)
     return not lines

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 RELAY: Final = "relay"
 NODES: Final = "nodes"
+LEASE: Final = "lease"
 UNIT: Final = "wellkeeper-relay.service"
 
 
@@ -34,6 +35,16 @@ async def check_relay(error: RecordsError | None, unit: Properties, *, is_fed: b
         cause = "it answers, but has no heartbeat of the daemon"
         return [Finding(RELAY, Verdict.FAIL, "", cause, f"Read the reason in {services.log('wellkeeper')}.")]
     return [Finding(RELAY, Verdict.OK, "", "it answers" + (", and the daemon feeds it" if is_fed else ""))]
+
+
+async def check_lease(words: str, *, has_failed: bool, is_elsewhere: bool, is_standby: bool) -> list[Finding]:
+    """Return `lease`: the engine says who has it, which is another issuer only if this is a standby."""
+    if has_failed:
+        return [Finding(LEASE, Verdict.FAIL, "", words, "Run 'wellkeeper engine check'.")]
+    if is_elsewhere and not is_standby:
+        fix = "Stop one of the two issuers; while both run, the one without the lease waits."
+        return [Finding(LEASE, Verdict.FAIL, "", words, fix)]
+    return [Finding(LEASE, Verdict.OK, "", words)]
 
 
 async def check_nodes(

@@ -29,6 +29,11 @@ _OTHER: Final = "another issuer feeds it"
 _REMEDY: Final = "Stop that one; this one takes over within a minute."
 
 
+def shown(holder: str) -> str:
+    """Return a holder for people: host and process, without its state directory."""
+    return holder.rpartition(" ")[0] or holder
+
+
 class LeasedRecords:
     """Implements `records.port.Engine`: writes the kinds that an engine gets, only while the lease is held.
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from tests.issuer.commands.conftest import Program, program
 from tests.relay.conftest import settings
 from wellkeeper_issuer.assembly.doctor import examine, fleet
+from wellkeeper_issuer.outside.keys.engine_passwords import EnginePasswords
 from wellkeeper_issuer.outside.state.state import JOURNAL, open_state
 from wellkeeper_issuer.ports.fleet import EnrolledNode
 from wellkeeper_node.findings import Finding, Verdict
@@ -32,6 +33,17 @@ async def test_host_without_a_relay_skips_both(program: Program) -> None:
 async def test_relay_that_is_away_is_a_failure(program: Program, folder: Path) -> None:
     configure(program, folder / "issuer.sock")
     assert (await found(program))["relay"].cause.startswith("cannot reach the relay at unix:")
+
+
+async def test_lease_of_an_engine_that_is_away_is_unknown(program: Program, folder: Path) -> None:
+    program.configure(
+        more=f"[fleet]\nlisten = ['10.0.0.1:8404']\nrelay = 'unix:{folder}/r'\n[fleet.engine]\naddress = 'redis://127.0.0.1:1'"
+    )
+    program.make_keys()
+    EnginePasswords(program.state_dir).make()
+    lease = (await found(program))["lease"]
+    assert (lease.verdict, lease.fix) == (Verdict.FAIL, "Run 'wellkeeper engine check'.")
+    assert lease.cause.startswith("the engine cannot be asked who has its lease: ")
 
 
 async def test_relay_and_nodes_are_judged(program: Program, folder: Path) -> None:

@@ -59,6 +59,8 @@ def test_missing_certificate_is_shown(program: Program) -> None:
         "schema_version": 1,
         "is_reload_needed": False,
         "standby": None,
+        "lease": None,
+        "takeover": None,
         "issuers": None,
         "restore": None,
         "certificates": [

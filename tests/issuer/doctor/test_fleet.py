@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from wellkeeper_issuer.doctor.fleet import check_nodes, check_relay
+from wellkeeper_issuer.doctor.fleet import check_lease, check_nodes, check_relay
 from wellkeeper_issuer.fleet.node_status import Behind, NodeStatus
 from wellkeeper_node.errors import RecordsError, UnavailableError
 from wellkeeper_node.findings import Verdict
@@ -15,6 +15,29 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 GONE = UnavailableError("cannot reach the relay at unix:/r.sock", "No such file or directory", "Check the address.")
 ENABLED, DISABLED = {"UnitFileState": "enabled"}, {"UnitFileState": "disabled"}
 WELL = NodeStatus("web2", True, NOW - timedelta(days=1), NOW, "1.0", 0.0, 2, 2, (), None)
+
+
+@pytest.mark.parametrize(
+    ("has_failed", "is_elsewhere", "is_standby", "verdict", "fix"),
+    [
+        (True, False, False, Verdict.FAIL, "Run 'wellkeeper engine check'."),
+        (
+            False,
+            True,
+            False,
+            Verdict.FAIL,
+            "Stop one of the two issuers; while both run, the one without the lease waits.",
+        ),
+        (False, True, True, Verdict.OK, ""),
+        (False, False, False, Verdict.OK, ""),
+    ],
+    ids=["engine away", "another issuer", "standby", "issuer"],
+)
+async def test_lease_is_that_of_this_issuer_or_of_the_one_of_a_standby(
+    has_failed: bool, is_elsewhere: bool, is_standby: bool, verdict: Verdict, fix: str
+) -> None:
+    (found,) = await check_lease("w", has_failed=has_failed, is_elsewhere=is_elsewhere, is_standby=is_standby)
+    assert (found.check, found.verdict, found.cause, found.fix or "") == ("lease", verdict, "w", fix)
 
 
 @pytest.mark.parametrize(

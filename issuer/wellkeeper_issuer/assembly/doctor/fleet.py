@@ -7,11 +7,13 @@ from wellkeeper_client import services
 from wellkeeper_client.records import Kind
 from wellkeeper_issuer.assembly.doctor.context import CheckContext
 from wellkeeper_issuer.assembly.doctor.rights import need_owner
+from wellkeeper_issuer.assembly.leases import read_lease
 from wellkeeper_issuer.assembly.node_statuses import read_fullness, read_node_statuses
 from wellkeeper_issuer.doctor import fleet
 from wellkeeper_issuer.doctor.checks import Check, NotCheckedError
 from wellkeeper_issuer.outside.host.unit_states import read_units
 from wellkeeper_issuer.outside.state.lock import DAEMON, LOCK, find_owner
+from wellkeeper_issuer.outside.state.standby import read_standby
 from wellkeeper_issuer.settings import Settings
 from wellkeeper_node.clock import SystemClock
 from wellkeeper_node.errors import RecordsError
@@ -43,6 +45,20 @@ async def _nodes(context: CheckContext) -> Sequence[Finding]:
     return await fleet.check_nodes(found, SystemClock().now(), read_fullness(settings))
 
 
+async def _lease(context: CheckContext) -> Sequence[Finding]:
+    settings = context.settings
+    if not settings.fleet.engine.address:
+        raise NotCheckedError("there is no engine: the settings have no [fleet.engine] address")
+    need_owner(settings.state_dir)
+    found = await read_lease(settings)
+    return await fleet.check_lease(
+        str(found),
+        has_failed=bool(found.failure),
+        is_elsewhere=found.is_elsewhere,
+        is_standby=read_standby(settings.state_dir) is not None,
+    )
+
+
 def _with_relay(context: CheckContext) -> Settings:
     if not context.settings.fleet.listen:
         raise NotCheckedError("there is no relay: the settings have no [fleet] listen")
@@ -54,4 +70,5 @@ CHECKS: Final[tuple[Check[CheckContext], ...]] = (
     Check((fleet.RELAY,), _relay, is_cheap=True),
     # The daemon notifies the administrator of nodes itself.
     Check((fleet.NODES,), _nodes),
+    Check((fleet.LEASE,), _lease),
 )

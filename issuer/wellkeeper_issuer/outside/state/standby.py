@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from wellkeeper_issuer.advice.state import cause_and_remedy
 from wellkeeper_issuer.errors import JournalError
@@ -54,13 +54,18 @@ def read_standby(state_dir: Path) -> Standby | None:
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """The reason why a standby that watches the lease did not take over when it looked last."""
+    """The reason why a standby that watches the lease did not take over when it looked last.
+
+    `is_expected` if it is that an issuer works, or was lost a moment ago.
+    """
 
     looked_at: datetime
     why: str
+    is_expected: bool
 
-    def to_json(self) -> dict[str, str]:
-        return {"looked_at": self.looked_at.isoformat(timespec="seconds"), "why": self.why}
+    def to_json(self) -> dict[str, Any]:
+        at = self.looked_at.isoformat(timespec="seconds")
+        return {"looked_at": at, "why": self.why, "is_expected": self.is_expected}
 
 
 def write_watch(state_dir: Path, watch: Watch) -> None:
@@ -72,7 +77,7 @@ def read_watch(state_dir: Path, now: datetime) -> Watch | None:
     """Return the last look; None if nothing has looked lately, or it cannot be read."""
     try:
         found = json.loads((state_dir / _WATCH).read_bytes())
-        watch = Watch(datetime.fromisoformat(found["looked_at"]), str(found["why"]))
+        watch = Watch(datetime.fromisoformat(found["looked_at"]), str(found["why"]), bool(found["is_expected"]))
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return watch if abs(now - watch.looked_at) <= _WATCHES_WITHIN else None
