@@ -120,6 +120,7 @@ async def passes(  # noqa: PLR0913 - keywords say what it is for
 
     def permit() -> None:
         if fleet is not None:
+            fleet.others.permit()
             fleet.restored.check(clock.now())
 
     delivery: Delivery = LocalDelivery(nginx, probes, folders, nginx_settings.https_addresses, batch)

@@ -113,6 +113,8 @@ class Fleet:
             while True:
                 await self.beat()
                 await self._pause()
+                if self._deps.catching_up is not None and not self.others.is_replaced:
+                    await self._deps.catching_up.wait(self._greet, self._hear_all)
 
     async def _greet(self) -> None:
         """Let nodes connect, report and join, and no more."""
@@ -163,6 +165,8 @@ class Fleet:
         """Do what is due each minute. What fails is logged, and done with the next beat."""
         try:
             await self._read_nodes()
+            if self._deps.catching_up is not None and self.others.is_replaced and self.others.active:
+                await self._deps.catching_up.begin()
             now = self._deps.clock.monotonic()
             if self.distribution.is_outdated or now - self._refreshed_at >= _REFRESH_SECONDS:
                 await self.refresh()

@@ -103,7 +103,12 @@ class OtherIssuers:
 
     async def check(self) -> None:
         """Raise DeferredError while another issuer acts instead of this one: it renews."""
-        if await self.have_replaced():
+        await self.have_replaced()
+        self.permit()
+
+    def permit(self) -> None:
+        """Do the same by what is known already."""
+        if self.is_replaced:
             retry_at = self._clock.now() + timedelta(seconds=SILENT_SECONDS)
             what = "nothing is ordered here"
             why = self.warning or "another issuer has the lease of the engine"

@@ -118,7 +118,10 @@ class Restored:
 
 
 class CatchingUp:
-    """Keeps `restored`: `open` comes first; then `wait`, and `renew_lost` again and again."""
+    """Keeps `restored`: `open` comes first; then `wait`, and `renew_lost` again and again.
+
+    `begin` makes an issuer that another one acted for like a restored one: its state is older than what nodes have.
+    """
 
     def __init__(self, file: Restores, archive: Archive, schedules: Schedules, clock: Clock, minutes: float) -> None:
         self._file = file
@@ -137,6 +140,14 @@ class CatchingUp:
         self.restored.restore = restore
         if restore is not None:
             self.restored.waiting = waiting(restore, Heard((), {}, None), self._minutes)
+
+    async def begin(self) -> None:
+        """Wait again, with the next call of `wait`. Idempotent. Raises InstallError."""
+        if self.restored.is_waiting:
+            return
+        await self._keep(Restore(self._clock.now()))
+        self.restored.is_over.clear()
+        _log.warning("another issuer acts: once it is silent, this one waits for its nodes as after a restore")
 
     async def wait(self, greet: Callable[[], Awaitable[None]], hear: Callable[[], Awaitable[Heard]]) -> None:
         """Return once there is nothing to wait for. `greet`, called each minute, lets nodes report."""

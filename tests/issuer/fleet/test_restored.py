@@ -9,6 +9,9 @@ import pytest
 from tests.fakes import FakeClock, run_tasks_until
 from tests.issuer.fleet.played import Played, running
 from tests.issuer.fleet.restores import MINUTES, Restoring, until_missing
+from tests.relay.messages import FLEET_KEY
+from wellkeeper_client import records
+from wellkeeper_client.heartbeats import SILENT_SECONDS, Heartbeat, IssuerId
 from wellkeeper_client.records import Kind
 from wellkeeper_issuer.errors import DeferredError
 from wellkeeper_issuer.fleet.fleet import Fleet
@@ -45,6 +48,28 @@ async def caught_up(restoring: Restoring, fleet: Fleet) -> None:
     await restoring.report(*restoring.nodes)
     async with running(fleet):
         await run_tasks_until(lambda: fleet.feed.has("manifest/fleet") and fleet.feeds[0].filled.is_set())
+
+
+async def test_issuer_that_another_one_replaced_continues_like_a_restored_one(restoring: Restoring) -> None:
+    restoring.file.remove()
+    fleet = await restoring.open()
+    other = Heartbeat(IssuerId("b" * 22, "web9", 9), int(restoring.clock.now().timestamp()))
+    assert restoring.manifest
+    for node in restoring.nodes:
+        beats = (records.sign(other.to_record(), FLEET_KEY),)
+        await node.say(manifest=restoring.manifest.number, heartbeats=beats)
+    async with running(fleet):
+        await run_tasks_until(lambda: fleet.restored.is_waiting)
+        with pytest.raises(DeferredError, match="several issuers feed this fleet"):
+            fleet.others.permit()
+        assert restoring.file.read() == Restore(restoring.clock.now())
+        restoring.clock.advance(SILENT_SECONDS + 1)
+        await restoring.offer()
+        for node in restoring.nodes:
+            await node.say(heartbeats=())
+        await run_tasks_until(lambda: fleet.feed.has("manifest/fleet"))
+    assert fleet.restored.lost == {"web": Lost(restoring.before, 2)}
+    assert (await restoring.restored.listed())[0] == 2
 
 
 async def test_nodes_keep_the_version_that_is_lost_here_and_it_is_due_once(restoring: Restoring) -> None:
