@@ -109,7 +109,7 @@ async def look(
     path = settings.state_dir / JOURNAL
     names = [one.name for one in lineages] if is_about_one else []
     recorded = await _read(settings, path, names) if has_state(settings.state_dir) else _Recorded()
-    found = statuses(lineages, await live.versions(), recorded.rows, now)
+    found = statuses(lineages, await live.versions(names or None), recorded.rows, now)
     leaves = await read_leaves(
         settings.certificates_dir,
         {one.lineage: one.version for one in found if one.version and (reads_certificates or one.schedule is None)},
@@ -131,7 +131,7 @@ async def look(
 
 async def _read(settings: Settings, path: Path, names: Collection[str]) -> _Recorded:
     async with open_state(path, may_write=False) as state:
-        rows = await read_rows(state)
+        rows = await read_rows(state, names or None)
         vetoes = {name: await state.vetoes.read_vetoes(name) for name in names}
         return _Recorded(
             rows if settings.hooks.deploy else replace(rows, owed_hooks={}),  # the next pass runs none
