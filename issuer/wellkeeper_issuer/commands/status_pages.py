@@ -19,7 +19,7 @@ from wellkeeper_node.errors import WellkeeperError
 
 if TYPE_CHECKING:
     from wellkeeper_issuer.fleet.node_status import NodeStatus
-    from wellkeeper_issuer.outside.web.site import Make, Page
+    from wellkeeper_issuer.outside.web.site import Make, Page, Query
 
 _log = logging.getLogger(__name__)
 
@@ -46,13 +46,13 @@ class StatusPages:
     """The status from the disk, read in a thread: ten thousand certificates must not block the daemon."""
 
     def __init__(self, service: Service, activity: Activity) -> None:
-        from wellkeeper_issuer.outside.web.shared import SharedText
+        from wellkeeper_issuer.outside.web.shared import Shared
 
         self._service = service
         self._activity = activity
         clock = SystemClock()
-        self._metrics = SharedText(self._write_metrics, clock)
-        self._status = SharedText(self._write_status, clock)
+        self._metrics = Shared(self._write_metrics, clock)
+        self._status = Shared(self._write_status, clock)
 
     @property
     def by_path(self) -> "Mapping[str, Make]":
@@ -63,19 +63,19 @@ class StatusPages:
             wire.STATUS_PATH: self.status,
         }
 
-    async def metrics(self) -> "Page":
+    async def metrics(self, _query: "Query") -> "Page":
         return await _page(self._metrics.get, all_metrics.CONTENT_TYPE)
 
-    async def status(self) -> "Page":
+    async def status(self, _query: "Query") -> "Page":
         return await _page(self._status.get, "application/json")
 
-    async def health(self) -> "Page":
+    async def health(self, _query: "Query") -> "Page":
         """Answer, which shows that the event loop runs."""
         from wellkeeper_issuer.outside.web.site import Page
 
         return Page("ok\n")
 
-    async def readiness(self) -> "Page":
+    async def readiness(self, _query: "Query") -> "Page":
         """Return 503 while the daemon begins with new settings or keys."""
         from wellkeeper_issuer.outside.web.site import Page
 

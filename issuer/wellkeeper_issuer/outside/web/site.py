@@ -1,18 +1,21 @@
 """Answer GET and HEAD of a few exact paths; nothing that a request contains changes anything.
 
 A browser on this host may be led to a loopback address by any page, so Host must be one of ours (DNS rebinding). There
-are no cookies, scripts or forms, and a reply may not be framed, cached or read by another origin.
+are no cookies or scripts, forms only ask for another page, and a reply may not be framed, cached or read by another
+origin.
 """
 
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Final
+from urllib.parse import parse_qsl
 
 from aiohttp import hdrs, web
 
 _HEADERS: Final = {
     "Content-Security-Policy": (
-        "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; "
+        "frame-ancestors 'none'"
     ),
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
@@ -21,6 +24,7 @@ _HEADERS: Final = {
     hdrs.SERVER: "wellkeeper",
 }
 _TEXT: Final = "text/plain; charset=utf-8"
+_MOST_FIELDS: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +36,9 @@ class Page:
     status: int = 200
 
 
-Make = Callable[[], Awaitable[Page]]
+# The parameters of a request, each once.
+Query = Mapping[str, str]
+Make = Callable[[Query], Awaitable[Page]]
 
 
 class Site:
@@ -48,14 +54,23 @@ class Site:
             return _reply(Page("unknown host; name it in hosts under [web]\n", status=421))
         if request.method not in {hdrs.METH_GET, hdrs.METH_HEAD}:
             return _reply(Page("only GET and HEAD\n", status=405), {hdrs.ALLOW: "GET, HEAD"})
-        make = self._pages.get(request.raw_path.partition("?")[0])
-        return _reply(await make() if make else Page("there is nothing here\n", status=404))
+        path, _, query = request.raw_path.partition("?")
+        make = self._pages.get(path)
+        return _reply(await make(_parsed(query)) if make else Page("there is nothing here\n", status=404))
 
 
 def _host(header: str) -> str:
     """Return the host without its port: `[::1]:80` and `[::1]` are `[::1]`."""
     host, colon, port = header.lower().rpartition(":")
     return host if colon and (port.isdigit() or not port) and not host.endswith(":") else header.lower()
+
+
+def _parsed(query: str) -> Query:
+    """Return the parameters; none of a query with too many."""
+    try:
+        return dict(parse_qsl(query, max_num_fields=_MOST_FIELDS))
+    except ValueError:
+        return {}
 
 
 def _reply(page: Page, more: Mapping[str, str] | None = None) -> web.Response:

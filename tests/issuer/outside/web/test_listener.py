@@ -14,7 +14,7 @@ from stand.ports import free_port
 from tests.issuer.outside.web.test_site import get, page
 from wellkeeper_issuer.errors import DaemonError
 from wellkeeper_issuer.outside.web.listener import MOST_CONNECTIONS, listening
-from wellkeeper_issuer.outside.web.site import Page, Site
+from wellkeeper_issuer.outside.web.site import Page, Query, Site
 from wellkeeper_responder.settings import UnixAddress
 
 SITE = Site({"/page": page}, ["localhost"])
@@ -82,7 +82,7 @@ async def test_more_connections_than_are_allowed_are_closed_at_once(folder: Path
     ],
 )
 async def test_client_that_takes_too_long_keeps_no_other_out(folder: Path, sent: bytes, *, is_answered: bool) -> None:
-    async def long() -> Page:
+    async def long(_query: Query) -> Page:
         return Page("x" * 8_000_000)
 
     path = folder / "status.sock"

@@ -7,20 +7,24 @@ import pytest
 
 from tests.responder.http import Reply, ask
 from wellkeeper_issuer.outside.web.listener import listening
-from wellkeeper_issuer.outside.web.site import Page, Site
+from wellkeeper_issuer.outside.web.site import Page, Query, Site
 from wellkeeper_responder.settings import UnixAddress
 
 HOSTS = ("localhost", "127.0.0.1", "[::1]", "status.example")
 
 
-async def page() -> Page:
+async def page(_query: Query) -> Page:
     return Page("hello\n")
+
+
+async def echo(query: Query) -> Page:
+    return Page(" ".join(f"{name}={value}" for name, value in sorted(query.items())))
 
 
 @pytest.fixture
 async def address(folder: Path) -> AsyncIterator[UnixAddress]:
     path = folder / "status.sock"
-    async with listening(Site({"/page": page}, HOSTS), path):
+    async with listening(Site({"/page": page, "/echo": echo}, HOSTS), path):
         yield UnixAddress(path)
 
 
@@ -37,6 +41,20 @@ async def test_page_may_not_be_framed_cached_or_run_scripts(address: UnixAddress
     assert reply.headers["Cache-Control"] == "no-store"
     assert reply.headers["Content-Type"] == "text/plain; charset=utf-8"
     assert "Set-Cookie" not in reply.headers
+
+
+@pytest.mark.parametrize(
+    ("query", "seen"),
+    [
+        ("state=failing&name=a%20b&page=", b"name=a b state=failing"),
+        ("name=a&name=%3Cscript%3E", b"name=<script>"),
+        ("&".join(f"x{number}=1" for number in range(17)), b""),
+        ("%ff", b""),
+    ],
+    ids=["two", "repeated", "too many", "no value"],
+)
+async def test_page_gets_the_parameters(address: UnixAddress, query: str, seen: bytes) -> None:
+    assert (await get(address, f"/echo?{query}")).body == seen
 
 
 async def test_head_has_the_headers_alone(address: UnixAddress) -> None:
