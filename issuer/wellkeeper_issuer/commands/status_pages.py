@@ -1,4 +1,4 @@
-"""The pages of the daemon's status endpoint: the same as `status --prometheus` and `status --json`."""
+"""The pages of the daemon's status endpoint: those for people, and the same as `status --prometheus` and `--json`."""
 
 import asyncio
 import logging
@@ -46,6 +46,7 @@ class StatusPages:
     """The status from the disk, read in a thread: ten thousand certificates must not block the daemon."""
 
     def __init__(self, service: Service, activity: Activity) -> None:
+        from wellkeeper_issuer.commands.site.pages import HtmlPages
         from wellkeeper_issuer.outside.web.shared import Shared
 
         self._service = service
@@ -53,6 +54,7 @@ class StatusPages:
         clock = SystemClock()
         self._metrics = Shared(self._write_metrics, clock)
         self._status = Shared(self._write_status, clock)
+        self._html = HtmlPages(service)
 
     @property
     def by_path(self) -> "Mapping[str, Make]":
@@ -61,6 +63,7 @@ class StatusPages:
             wire.HEALTH_PATH: self.health,
             "/readyz": self.readiness,
             wire.STATUS_PATH: self.status,
+            **self._html.by_path,
         }
 
     async def metrics(self, _query: "Query") -> "Page":

@@ -71,6 +71,15 @@ async def test_metrics_lack_ephemeral_nodes_that_are_gone_like_those_of_the_comm
     assert [one["name"] for one in (await get(folder, "/v1/status")).json()["nodes"]] == ["web2", "web3"]
 
 
+@pytest.mark.usefixtures("service")
+async def test_browser_gets_pages_with_their_style(folder: Path) -> None:
+    page = await get(folder, "/?state=missing")
+    assert (page.status, page.headers["Content-Type"]) == (200, "text/html; charset=utf-8")
+    assert "<title>1 of 1 certificate needs attention · Wellkeeper</title>" in page.body.decode()
+    files = [await get(folder, path) for path in ("/style.css", "/icon.svg")]
+    assert [one.headers["Content-Type"] for one in files] == ["text/css; charset=utf-8", "image/svg+xml"]
+
+
 async def test_daemon_is_healthy_while_it_begins_again_but_not_ready(service: Service, folder: Path) -> None:
     assert [(await get(folder, path)).status for path in ("/healthz", "/readyz")] == [200, 200]
     service.is_ready.clear()
@@ -80,8 +89,9 @@ async def test_daemon_is_healthy_while_it_begins_again_but_not_ready(service: Se
 async def test_state_that_cannot_be_read_is_reported(service: Service, folder: Path) -> None:
     service.settings.state_dir.mkdir(exist_ok=True)
     (service.settings.state_dir / "state.db").write_text("no database")
-    reply = await get(folder, "/metrics")
-    assert (reply.status, "state.db" in reply.body.decode()) == (503, True)
+    for path in ("/metrics", "/"):
+        reply = await get(folder, path)
+        assert (reply.status, "state.db" in reply.body.decode()) == (503, True)
 
 
 async def test_renewals_go_on_without_the_endpoint(folder: Path, caplog: pytest.LogCaptureFixture) -> None:

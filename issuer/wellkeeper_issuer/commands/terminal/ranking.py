@@ -74,10 +74,11 @@ def summary(conditions: Iterable[Condition]) -> str:
 
 def note(one: Shown, seen: Overview) -> str:
     """Return what needs attention in one line; "" when nothing does."""
-    return "; ".join(_notes(one, seen))
+    return "; ".join(notes(one, seen))
 
 
-def _notes(one: Shown, seen: Overview) -> Iterator[str]:
+def notes(one: Shown, seen: Overview) -> Iterator[str]:
+    """Yield the same, one by one."""
     status = one.status
     if status.failure is not None:
         failure = status.failure

@@ -1,0 +1,67 @@
+"""The paths of the status page, and the replies of the daemon there. One reading of the disk serves all pages."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from wellkeeper_issuer.commands.site import view
+from wellkeeper_issuer.commands.site.overview_page import overview_page
+from wellkeeper_issuer.commands.site.rendering import read_file, render
+from wellkeeper_issuer.commands.site.view import View
+from wellkeeper_issuer.outside.web.shared import Shared
+from wellkeeper_issuer.outside.web.site import Make, Page, Query
+from wellkeeper_issuer.service import remote
+from wellkeeper_issuer.service.serving import Service
+from wellkeeper_node.clock import SystemClock
+from wellkeeper_node.errors import WellkeeperError
+
+_log = logging.getLogger(__name__)
+
+# Returns the text; None if the query asks for nothing that there is.
+Show = Callable[[View, Query], str | None]
+
+_HTML: Final = "text/html; charset=utf-8"
+_PAGES: Final[Mapping[str, Show]] = {"/": overview_page}
+_FILES: Final = {"/style.css": "text/css; charset=utf-8", "/icon.svg": "image/svg+xml"}
+# Each page says of when it is.
+_USABLE_SECONDS: Final = 60.0
+
+
+class HtmlPages:
+    """The pages of a daemon."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._view = Shared(self._read, SystemClock(), _USABLE_SECONDS)
+
+    @property
+    def by_path(self) -> Mapping[str, Make]:
+        pages = {path: self._page(show) for path, show in _PAGES.items()}
+        return pages | {path: _file(path, content_type) for path, content_type in _FILES.items()}
+
+    def _page(self, show: Show) -> Make:
+        async def make(query: Query) -> Page:
+            try:
+                seen = await self._view.get()
+                text = await asyncio.to_thread(show, seen, query)
+            except WellkeeperError as error:
+                _log.error("status: %s", error)
+                return Page(f"{error}\n", status=503)
+            if text is None:
+                return Page(await asyncio.to_thread(render, "missing.html", view=seen, here=""), _HTML, 404)
+            return Page(text, _HTML)
+
+        return make
+
+    def _read(self) -> View:
+        service = self._service
+        daemon = asyncio.run(service.status({}, remote.ignore))
+        return view.read(service.settings, daemon, is_outdated=service.is_outdated())
+
+
+def _file(path: str, content_type: str) -> Make:
+    async def make(_query: Query) -> Page:
+        return Page(await asyncio.to_thread(read_file, path.removeprefix("/")), content_type)
+
+    return make
