@@ -217,7 +217,7 @@ class Passes:
         self.renewals.progress.note(run.lineage.name, f"due: {reason}")
         run.flip, run.issued, run.left_out = await renew_partly(self.renewals, run.lineage, found, run.steps, mode)
         run.record = replace(run.record, attempt=None, owed_hook=run.flip.after)
-        await self.follow_up.record(issue_of(run.issued, reason))
+        await self.follow_up.record(issue_of(run.issued, reason, run.steps))
 
     async def _plan(self, run: CertificateRun, issued: Issued) -> None:
         run.record = replace(run.record, schedule=await self.renewals.plan(issued, run.record.schedule))

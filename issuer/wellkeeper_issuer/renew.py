@@ -263,7 +263,7 @@ class Renewals:
                 await published.enter_async_context(publishing)
                 step.detail = f"{counted(len(wanted), 'token')}, read back through nginx"
             with steps.step("validate") as step:
-                await validate(ordered, ca, self.responders, self.clock, self.learned_fetches)
+                steps.fetched_by = await validate(ordered, ca, self.responders, self.clock, self.learned_fetches)
                 step.detail = ", ".join(str(authorization.identifier) for authorization in ordered.authorizations)
 
 

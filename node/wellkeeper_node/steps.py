@@ -1,7 +1,7 @@
 """Time the stages of one renewal and report them to `Progress`."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from wellkeeper_node.errors import WellkeeperError
@@ -16,11 +16,15 @@ class Step:
 
 
 class Steps:
-    """The stages of one renewal; `seconds` by stage in the order in which they ran, summed for repeated ones."""
+    """The stages of one renewal; `seconds` by stage in the order in which they ran, summed for repeated ones.
+
+    `fetched_by` are the clients that fetched the tokens, as responders reported them.
+    """
 
     def __init__(self, lineage: str, clock: Clock, progress: Progress) -> None:
         self.lineage = lineage
         self.seconds: dict[str, float] = {}
+        self.fetched_by: Sequence[str] = ()
         self._clock = clock
         self._progress = progress
 

@@ -33,6 +33,8 @@ async def test_certificate_is_issued_and_delivered_once(host: Host) -> None:
         "account": await host.ca.account_url(),
         "names": "a.example",
         "reason": "no certificate yet",
+        "fetched_by": "192.0.2.1",
+        "seconds": "order 0.0, publish 0.0, validate 0.7, finalize 0.0, install 0.0",
     }
     assert (delivered.what, delivered.subject) == (What.CERTIFICATE_DELIVERED, "a")
     assert delivered.details == {"node": "local", "version": installed.version, "state": "served"}

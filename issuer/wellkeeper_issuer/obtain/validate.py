@@ -39,8 +39,11 @@ async def validate(
     responders: Responders,
     clock: Clock,
     learned: LearnedFetches | None = None,
-) -> None:
-    """Return when every authorization is valid; raise one ChallengeError for all that are not."""
+) -> Sequence[str]:
+    """Return the clients that fetched the tokens, the first few of each, when every authorization is valid.
+
+    Raises one ChallengeError for all that are not.
+    """
     learned = learned or LearnedFetches()
     open_ones = [a for a in ordered.authorizations if a.status is not Status.VALID]
     valid_ones = [a for a in ordered.authorizations if a.status is Status.VALID]
@@ -52,9 +55,11 @@ async def validate(
     unexpected = [error for error in errors if not isinstance(error, ChallengeError)]
     if unexpected:
         raise unexpected[0]
-    valid_ones += [a for a, result in zip(open_ones, results, strict=True) if result is None]
+    valid_ones += [a for a, result in zip(open_ones, results, strict=True) if not isinstance(result, BaseException)]
     accepted = [a.identifier for a in ordered.authorizations if a in valid_ones]
     _raise_together([error for error in errors if isinstance(error, ChallengeError)], accepted)
+    fetched = [one for one in results if not isinstance(one, BaseException)]
+    return list(dict.fromkeys(client for clients in fetched for client in clients))
 
 
 def _raise_together(errors: Sequence[ChallengeError], accepted: Sequence[Identifier]) -> None:
@@ -81,7 +86,8 @@ class _Validation:
     clock: Clock
     learned: LearnedFetches
 
-    async def run(self, responders: Responders) -> None:
+    async def run(self, responders: Responders) -> Sequence[str]:
+        """Return the clients that fetched the token."""
         challenge = self.authorization.challenge
         if self.authorization.status is not Status.PENDING or challenge is None:
             raise _refused(self.authorization)
@@ -89,11 +95,12 @@ class _Validation:
             if challenge.status is not Status.PENDING:
                 # It was answered before the watch began, so some fetches were not seen.
                 await self._await_verdict(challenge, watch, None)
-                return
+                return watch.clients
             expected = await self.learned.expected(self.ca.directory_url)
             await _answer(self.authorization, challenge, self.ca)
             await self._await_verdict(challenge, watch, expected)
             await self.learned.record_valid(self.ca.directory_url, watch.count)
+            return watch.clients
 
     async def _await_verdict(self, challenge: Challenge, watch: Watch, expected: ExpectedFetches | None) -> None:
         began_at, wait_seconds, was_fetched = self.clock.monotonic(), _FIRST_WAIT_SECONDS, False

@@ -6,10 +6,11 @@ from wellkeeper_issuer.records import LOCAL_NODE, Issued
 from wellkeeper_issuer.upkeep.certificate_run import CertificateRun
 from wellkeeper_node.errors import ReloadError, VerifyError
 from wellkeeper_node.happened import Happened, What
+from wellkeeper_node.steps import Steps
 
 
-def issue_of(issued: Issued, reason: str) -> Happened:
-    """Return the event of a certificate that the CA has issued, for this reason."""
+def issue_of(issued: Issued, reason: str, steps: Steps) -> Happened:
+    """Return the event of a certificate that the CA has issued, for this reason, in these stages."""
     installed, origin = issued.installed, issued.origin
     details = {
         "version": installed.version,
@@ -18,6 +19,8 @@ def issue_of(issued: Issued, reason: str) -> Happened:
         "account": origin.account_url,
         "names": ", ".join(sorted(map(str, installed.certificate.identifiers))),
         "reason": reason,
+        "fetched_by": ", ".join(steps.fetched_by),
+        "seconds": ", ".join(f"{stage} {seconds:.1f}" for stage, seconds in steps.seconds.items()),
     }
     return Happened(What.CERTIFICATE_ISSUED, installed.lineage, details)
 

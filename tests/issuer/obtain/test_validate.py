@@ -66,6 +66,12 @@ async def test_every_authorization_is_answered(
     assert ca.orders[ordered.order.url].order.status is Status.READY
 
 
+async def test_clients_that_fetched_the_tokens_are_returned_once_each(
+    ordered: Ordered, ca: FakeAuthority, clock: FakeClock
+) -> None:
+    assert await validate(ordered, ca, FakeWatches(clock, at_once=2), clock) == ["192.0.2.1", "192.0.2.2"]
+
+
 async def test_valid_authorizations_are_not_answered(
     ordered: Ordered, ca: FakeAuthority, watches: FakeWatches, clock: FakeClock
 ) -> None:
