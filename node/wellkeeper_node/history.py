@@ -126,7 +126,18 @@ def author(program: str, arguments: Sequence[str], environment: Mapping[str, str
 
 def read(state_dir: Path) -> tuple[list[Entry], int]:
     """Return all entries, the oldest first, and the number of unreadable lines. Raises OSError."""
-    lines = [line for stem in (MAIN, NODES) for line in _lines(state_dir / f"{stem}.jsonl")]
+    return _read(state_dir, b"")
+
+
+def read_about(state_dir: Path, subject: str) -> list[Entry]:
+    """Return the entries with this subject, the oldest first; others are not parsed. Raises OSError."""
+    found, _ = _read(state_dir, json.dumps(subject).encode())
+    return [one for one in found if one.subject == subject]
+
+
+def _read(state_dir: Path, wanted: bytes) -> tuple[list[Entry], int]:
+    """Read the lines that contain `wanted`."""
+    lines = [line for stem in (MAIN, NODES) for line in _lines(state_dir / f"{stem}.jsonl") if wanted in line]
     found = [one for line in lines if (one := _entry(line)) is not None]
     return sorted(found, key=lambda one: one.at), len(lines) - len(found)
 

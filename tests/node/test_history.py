@@ -65,6 +65,13 @@ def test_events_of_both_files_are_in_order(tmp_path: Path, clock: FakeClock) -> 
     assert (tmp_path / "history-nodes.jsonl").read_text().count("\n") == 1
 
 
+def test_events_about_one_subject_are_those_of_both_files(tmp_path: Path, clock: FakeClock) -> None:
+    about_web = Happened(What.NODE_REMOVED, "web2", {"certificates": "web"})
+    history_of(tmp_path, clock).add(DELIVERED, about_web, Happened(What.CERTIFICATE_ADDED, "web"))
+    found = history.read_about(tmp_path, "web")
+    assert [one.what for one in found] == [What.CERTIFICATE_ADDED, What.CERTIFICATE_DELIVERED]
+
+
 def test_file_is_for_its_owner_only(tmp_path: Path, clock: FakeClock) -> None:
     former = os.umask(0)
     try:

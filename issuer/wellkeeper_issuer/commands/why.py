@@ -38,22 +38,23 @@ def why(name: str, config: Path | None, as_json: bool) -> None:
     seen = asyncio.run(overview.look(settings, lineages, reads_certificates=True, is_about_one=True))
     shown = seen.shown[0]
     is_outdated = warn_if_outdated(settings, config)
-    sentences = list(_sentences(settings, seen, shown, is_outdated=is_outdated))
+    found = list(sentences(settings, seen, shown, is_outdated=is_outdated))
     if as_json:
         wake_at = shown.status.wake_at.isoformat()
         print_json(
             {
                 **overview.to_json(shown, seen.rows),
                 "wake_at": wake_at,
-                "why": sentences,
+                "why": found,
                 "is_reload_needed": is_outdated,
             }
         )
     else:
-        screen.print_lines(sentences)
+        screen.print_lines(found)
 
 
-def _sentences(settings: Settings, seen: Overview, shown: Shown, *, is_outdated: bool) -> Iterator[str]:
+def sentences(settings: Settings, seen: Overview, shown: Shown, *, is_outdated: bool) -> Iterator[str]:
+    """Yield the sentences about one certificate."""
     yield from _what(settings, shown, seen.now, seen.rows.under_way)
     if shown.lineage.is_external:
         yield "Another ACME client renews it, and runs 'wellkeeper deliver' with each new certificate."

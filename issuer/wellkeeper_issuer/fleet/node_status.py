@@ -55,6 +55,11 @@ class NodeStatus:
     concern: str | None
     is_ephemeral: bool = False
     follows: tuple[str, ...] = ()
+    lineages: tuple[str, ...] = (ALL,)
+
+    def gets(self, lineage: str) -> bool:
+        """Return whether the certificate is for this node."""
+        return ALL in self.lineages or lineage in self.lineages
 
     @property
     def has_everything(self) -> bool:
@@ -148,6 +153,7 @@ def _status(
         concern=_missing(missing, seen) or _concern(seen),
         is_ephemeral=node.is_ephemeral,
         follows=report.follows if report else (),
+        lineages=node.lineages,
     )
 
 

@@ -1,15 +1,35 @@
 """Read the live certificates, to show them."""
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from wellkeeper_node import durable, rights
-from wellkeeper_node.certificates import reading
+from wellkeeper_node.certificates import chains, reading
 from wellkeeper_node.certificates.layout import CHAIN_FILE
 from wellkeeper_node.model import Certificate
 
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A certificate of a chain, with the name of its subject."""
+
+    subject: str
+    certificate: Certificate
+
+
+def read_chain(certificates_dir: Path, lineage: str, version: str) -> Sequence[Link]:
+    """Return the chain of this version, the leaf first; empty if it cannot be read. Blocking."""
+    try:
+        content = _read(certificates_dir, lineage, version)
+        chain = chains.parse_chain(content)
+    except (OSError, chains.ChainFault) as error:
+        _log.warning("cannot read the chain of %s: %s", lineage, error)
+        return ()
+    return [Link(reading.distinguished_name(one.subject), reading.describe(one)) for one in chain]
 
 
 async def read_leaves(certificates_dir: Path, versions: Mapping[str, str]) -> dict[str, Certificate]:
@@ -23,10 +43,13 @@ async def read_leaves(certificates_dir: Path, versions: Mapping[str, str]) -> di
 
 def _leaves(certificates_dir: Path, versions: Mapping[str, str]) -> Iterator[tuple[str, Certificate]]:
     for lineage, version in versions.items():
-        path = certificates_dir / "archive" / lineage / version / CHAIN_FILE
         try:
-            with rights.of_owner(certificates_dir, lineage=lineage):
-                content = rights.read_file(path)
-            yield lineage, reading.read_certificate(content)
+            yield lineage, reading.read_certificate(_read(certificates_dir, lineage, version))
         except (OSError, ValueError) as error:
+            path = certificates_dir / "archive" / lineage / version / CHAIN_FILE
             _log.warning("cannot read the certificate %s: %s", path, error)
+
+
+def _read(certificates_dir: Path, lineage: str, version: str) -> bytes:
+    with rights.of_owner(certificates_dir, lineage=lineage):
+        return rights.read_file(certificates_dir / "archive" / lineage / version / CHAIN_FILE)

@@ -48,6 +48,7 @@ def test_node_counts_only_the_certificates_that_it_gets() -> None:
     found = status_of(seen(replace(REPORT, certificates={})), replace(NODE, lineages=("mail",)))
     assert [one.lineage for one in found.behind] == ["mail"]
     assert (found.current, found.total) == (0, 1)
+    assert (found.gets("mail"), found.gets("web"), status_of(None).gets("web")) == (True, False, True)
 
 
 @pytest.mark.parametrize(

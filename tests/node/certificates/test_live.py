@@ -9,7 +9,7 @@ import pytest
 from tests.fakes_deliver import FakeCa, dns
 from wellkeeper_node.certificates import reading
 from wellkeeper_node.certificates.folders import CertificateFolders
-from wellkeeper_node.certificates.leaves import read_leaves
+from wellkeeper_node.certificates.leaves import read_chain, read_leaves
 from wellkeeper_node.certificates.live import LiveFolder
 from wellkeeper_node.errors import InstallError
 
@@ -75,3 +75,20 @@ def test_file_in_place_of_the_live_directory_is_reported(root: Path) -> None:
     (root / "live").write_text("")
     with pytest.raises(InstallError, match="Move it away: it is not a directory"):
         asyncio.run(LiveFolder(root).versions())
+
+
+async def test_chain_is_read_with_the_names_of_its_subjects(root: Path) -> None:
+    pair = CA.pair(A)
+    version = await CertificateFolders(root).write("web", pair)
+    leaf, *others = read_chain(root, "web", version)
+    assert leaf.certificate == reading.read_certificate(pair.chain_pem)
+    assert [one.subject for one in others] == ["Fake Intermediate"]
+
+
+@pytest.mark.parametrize("content", [None, b"no chain"], ids=["missing", "damaged"])
+async def test_chain_that_cannot_be_read_is_empty(root: Path, content: bytes | None) -> None:
+    if content is not None:
+        folder = root / "archive/web/1"
+        folder.mkdir(parents=True)
+        (folder / "fullchain.pem").write_bytes(content)
+    assert list(read_chain(root, "web", "1")) == []
