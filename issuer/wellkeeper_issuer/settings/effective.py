@@ -78,6 +78,26 @@ class _Origins:
         return self._sources.place(location)
 
 
+@dataclass(frozen=True, slots=True)
+class InEffect:
+    """One key; `value` as in `Entry`. Without `is_set`, it is the default."""
+
+    name: str
+    value: Any
+    is_set: bool
+
+
+def in_effect(settings: Settings) -> list[InEffect]:
+    """Return every key without those of certificates, with secrets masked, whatever the files say by now."""
+    chosen = settings.model_copy(update={"certificates": ()})
+    values, given = chosen.model_dump(mode="json"), chosen.model_dump(mode="json", exclude_unset=True)
+    return [
+        InEffect(".".join(parts), _masked(location, value), _is_given(given, location))
+        for location, parts, value in _walk(Settings, values, (), ())
+        if location != (CERTIFICATES,)
+    ]
+
+
 def effective(settings: Settings, sources: Sources) -> list[Entry]:
     """Return every key in the order of the models: of each table first the values, then the tables below it."""
     origins = _Origins(sources)

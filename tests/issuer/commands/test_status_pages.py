@@ -72,6 +72,23 @@ async def test_metrics_lack_ephemeral_nodes_that_are_gone_like_those_of_the_comm
 
 
 @pytest.mark.usefixtures("service")
+@pytest.mark.parametrize(
+    ("path", "status", "heading"),
+    [
+        ("/certificate?name=a.example", 200, "a.example"),
+        ("/certificate?name=b.example", 404, "No such certificate"),
+        ("/nodes", 200, "Nodes and responders"),
+        ("/limits", 200, "Limits of CAs"),
+        ("/rehearsals", 200, "Rehearsals"),
+        ("/settings", 200, "Settings"),
+    ],
+)
+async def test_browser_gets_the_other_pages(folder: Path, path: str, status: int, heading: str) -> None:
+    page = await get(folder, path)
+    assert (page.status, f"<h1>{heading}</h1>" in page.body.decode()) == (status, True)
+
+
+@pytest.mark.usefixtures("service")
 async def test_browser_gets_pages_with_their_style(folder: Path) -> None:
     page = await get(folder, "/?state=missing")
     assert (page.status, page.headers["Content-Type"]) == (200, "text/html; charset=utf-8")

@@ -7,6 +7,7 @@ from typing import Final
 
 from wellkeeper_issuer.commands.site import view
 from wellkeeper_issuer.commands.site.certificate_page import certificate_page
+from wellkeeper_issuer.commands.site.other_pages import limits_page, nodes_page, rehearsals_page, settings_page
 from wellkeeper_issuer.commands.site.overview_page import overview_page
 from wellkeeper_issuer.commands.site.rendering import read_file, render
 from wellkeeper_issuer.commands.site.view import View
@@ -23,7 +24,14 @@ _log = logging.getLogger(__name__)
 Show = Callable[[View, Query], str | None]
 
 _HTML: Final = "text/html; charset=utf-8"
-_PAGES: Final[Mapping[str, Show]] = {"/": overview_page, "/certificate": certificate_page}
+_PAGES: Final[Mapping[str, Show]] = {
+    "/": overview_page,
+    "/certificate": certificate_page,
+    "/nodes": nodes_page,
+    "/limits": limits_page,
+    "/rehearsals": rehearsals_page,
+    "/settings": settings_page,
+}
 _FILES: Final = {"/style.css": "text/css; charset=utf-8", "/icon.svg": "image/svg+xml"}
 # Each page says of when it is.
 _USABLE_SECONDS: Final = 60.0
