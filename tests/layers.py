@@ -232,6 +232,7 @@ ALLOWED: Final[dict[str, tuple[str, ...]]] = {
     ),
     "bench.engine*": (*TOOLS, "bench", "redis", "wellkeeper_client", "wellkeeper_issuer", "wellkeeper_node"),
     "bench*": (*TOOLS, "bench", "wellkeeper_client", "wellkeeper_responder"),
+    "stand.screenshots": (*TOOLS, "playwright"),
     "stand*": (*TOOLS, "yarl"),
 }
 

@@ -9,31 +9,17 @@ import pytest
 
 from stand.daemon import IssuerDaemon
 from stand.host import Host, running_host
-from stand.nginx import SNIPPETS
+from stand.status_page import PASSWORD, USER, snippet_for
 from tests.responder.http import Reply, ask
 from wellkeeper_responder.settings import TcpAddress
 
 pytestmark = [pytest.mark.integration, pytest.mark.nginx]
 
 NAME = "www.example.org"
-PASSWORD = "secret"
-
-
-def snippet_for(folder: Path) -> tuple[str, Path]:
-    """Return the snippet for a socket and a password file in this directory, and the socket."""
-    socket, passwords = folder / "web/status.sock", folder / "htpasswd"
-    socket.parent.mkdir()
-    passwords.write_text(f"admin:{{PLAIN}}{PASSWORD}\n")
-    text = (SNIPPETS / "status.conf").read_text()
-    paths = {"/run/wellkeeper-issuer/status.sock": socket, "/etc/nginx/wellkeeper.htpasswd": passwords}
-    for documented, used in paths.items():
-        assert documented in text
-        text = text.replace(documented, str(used))
-    return text, socket
 
 
 async def get(host: Host, path: str, method: str = "GET", password: str | None = PASSWORD) -> Reply:
-    token = base64.b64encode(f"admin:{password}".encode()).decode()
+    token = base64.b64encode(f"{USER}:{password}".encode()).decode()
     headers = {"Host": NAME} | ({"Authorization": f"Basic {token}"} if password else {})
     return await ask(TcpAddress(*host.http), method, f"/wellkeeper{path}", headers)
 

@@ -5,6 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from cryptography import x509
+
 from wellkeeper_node import durable, rights
 from wellkeeper_node.certificates import chains, reading
 from wellkeeper_node.certificates.layout import CHAIN_FILE
@@ -29,7 +31,13 @@ def read_chain(certificates_dir: Path, lineage: str, version: str) -> Sequence[L
     except (OSError, chains.ChainFault) as error:
         _log.warning("cannot read the chain of %s: %s", lineage, error)
         return ()
-    return [Link(reading.distinguished_name(one.subject), reading.describe(one)) for one in chain]
+    return [Link(_subject(one), reading.describe(one)) for one in chain]
+
+
+def _subject(certificate: x509.Certificate) -> str:
+    """Return the names of a leaf, which may have no other subject; of an authority, that of its subject."""
+    names = sorted(str(one) for one in reading.describe(certificate).identifiers)
+    return ", ".join(names) or reading.distinguished_name(certificate.subject)
 
 
 async def read_leaves(certificates_dir: Path, versions: Mapping[str, str]) -> dict[str, Certificate]:

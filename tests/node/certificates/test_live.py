@@ -81,6 +81,7 @@ async def test_chain_is_read_with_the_names_of_its_subjects(root: Path) -> None:
     pair = CA.pair(A)
     version = await CertificateFolders(root).write("web", pair)
     leaf, *others = read_chain(root, "web", version)
+    assert leaf.subject == str(A)
     assert leaf.certificate == reading.read_certificate(pair.chain_pem)
     assert [one.subject for one in others] == ["Fake Intermediate"]
 

@@ -119,7 +119,9 @@ def served(one: Shown) -> str:
     if one.not_after is None and one.served_not_after is None:
         return ""
     if one.served_not_after is not None:
-        return "served, another one"
+        return "another one is served"
+    if one.status.state is State.PLACEHOLDER:
+        return "a placeholder"
     return "served" if one.status.state in {State.SERVED, State.EXPIRED} else "installed"
 
 

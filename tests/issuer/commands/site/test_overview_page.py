@@ -10,6 +10,10 @@ from wellkeeper_issuer.commands.site.overview_page import overview_page
 from wellkeeper_issuer.commands.site.paging import ROWS
 from wellkeeper_issuer.commands.site.view import View
 from wellkeeper_issuer.records import Budget, Check, Limit, Scope, Seen, Spent
+from wellkeeper_issuer.status.certificate_status import State
+from wellkeeper_node.model import Certificate
+
+PLACEHOLDER = Certificate(frozenset(), "1", "ab", "wellkeeper placeholder", NOW, NOW + DAY, is_self_signed=True)
 
 
 def parsed(view: View, **query: str) -> Parsed:
@@ -50,13 +54,13 @@ def test_worst_certificate_comes_first_with_its_failure_and_the_way_out() -> Non
 def test_row_has_names_expiry_and_renewal_with_its_reason() -> None:
     page = parsed(view(served("web", "a.example", "xn--mnchen-3ya.example", "c.example", "d.example")))
     assert "a.example, xn--mnchen-3ya.example (münchen.example), c.example and 1 more" in page.shown
-    assert "60 days 2026-04-30 , served 30 days 2026-03-31 , by its lifetime" in page.shown
+    assert "60 days 2026-04-30 served 30 days 2026-03-31 by its lifetime" in page.shown
 
 
 def test_expiry_is_that_of_what_clients_get() -> None:
     other = Check("a.example", "1", Seen.WRONG, NOW, NOW - 80 * DAY, NOW + 10 * DAY)
     page = parsed(view(replace(served("a.example"), check=other)))
-    assert "10 days 2026-03-11 , served, another one" in page.shown
+    assert "10 days 2026-03-11 another one is served" in page.shown
 
 
 @pytest.mark.parametrize(
@@ -122,3 +126,9 @@ def test_static_page_needs_no_other_file() -> None:
     assert "a.example" in page.words
     assert set(page.links.values()) == {"#main"}
     assert not {"link", "form", "script"} & {*page.tags}
+
+
+def test_placeholder_is_not_called_installed() -> None:
+    one = missing("a.example")
+    placeholder = replace(one, status=replace(one.status, state=State.PLACEHOLDER), certificate=PLACEHOLDER)
+    assert "a placeholder" in parsed(view(placeholder)).words

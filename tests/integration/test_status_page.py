@@ -1,0 +1,110 @@
+"""The status page in a real browser, through a real nginx with a prefix and a password, with hostile words of a CA."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+import pytest
+import pytest_asyncio
+from axe_playwright_python.async_playwright import Axe
+from playwright.async_api import Browser, Page, async_playwright, expect
+
+from stand.processes import temporary_folder
+from stand.status_page import CHROMIUM, PASSWORD, REFUSED, USER, StatusPage, running_status_page
+
+pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="module")]
+
+HOSTILE: Final = "<script>document.title='ours'</script><img src=x onerror=alert(1)>\u202etxt.exe\x1b[31m" + "x" * 5_000
+SHOWN: Final = "<script>document.title='ours'</script><img src=x onerror=alert(1)> txt.exe [31m"
+PATHS: Final = ("", "?state=failing", f"certificate?name={REFUSED}", "certificate?name=www", "certificate?name=none")
+OTHERS: Final = ("nodes", "limits", "rehearsals", "settings")
+
+
+@dataclass(frozen=True)
+class Browsing:
+    browser: Browser
+    site: StatusPage
+
+    @asynccontextmanager
+    async def page(self, **options: Any) -> AsyncIterator[Page]:  # noqa: ANN401 - of a new context
+        """Yield a page of a new user; fails if the browser complained about anything but a missing certificate."""
+        complaints = list[str]()
+        context = await self.browser.new_context(
+            base_url=self.site.url, http_credentials={"username": USER, "password": PASSWORD}, **options
+        )
+        page = await context.new_page()
+        page.set_default_timeout(60_000)
+        page.on("console", lambda message: complaints.append(message.text))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        yield page
+        assert await context.cookies() == []
+        await context.close()
+        assert [one for one in complaints if "404" not in one] == []
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browsing() -> AsyncIterator[Browsing]:
+    with temporary_folder() as folder:
+        async with running_status_page(folder, HOSTILE) as site, async_playwright() as playwright:
+            browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+            yield Browsing(browser, site)
+            await browser.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_pages_are_accessible(browsing: Browsing, scheme: str) -> None:
+    async with browsing.page(color_scheme=scheme) as page:
+        for path in (*PATHS, *OTHERS):
+            await page.goto(path)
+            found = await Axe().run(page)
+            assert found.response["violations"] == [], (path, found.generate_report())
+
+
+async def test_page_is_usable_without_scripts_and_links_stay_below_the_prefix(browsing: Browsing) -> None:
+    async with browsing.page(java_script_enabled=False) as page:
+        await page.goto("")
+        await expect(page).to_have_title("1 of 4 certificates needs attention · Wellkeeper")
+        await page.get_by_label("Name contains").fill("bücher")
+        await page.get_by_role("button", name="Show").click()
+        await expect(page.locator("tbody tr")).to_have_count(1)
+        await page.get_by_role("link", name="wiki").click()
+        await expect(page).to_have_title("wiki: served · Wellkeeper")
+        await expect(page.get_by_text("from 127.0.0.1")).to_be_visible()
+        for name in ("Nodes", "Limits", "Rehearsals", "Settings", "Certificates"):
+            await page.get_by_role("navigation", name="Pages").get_by_role("link", name=name).click()
+            await expect(page.locator("[aria-current=page]")).to_have_text(name)
+            assert page.url.startswith(browsing.site.url)
+
+
+async def test_words_of_a_ca_are_text(browsing: Browsing) -> None:
+    async with browsing.page() as page:
+        for path in ("", f"certificate?name={REFUSED}"):
+            await page.goto(path)
+            await expect(page.get_by_text(SHOWN).first).to_be_visible()
+            assert await page.locator("script, img").count() == 0
+            assert "ours" not in (await page.title()).split()
+
+
+async def test_keyboard_reaches_the_content_first_and_shows_where_it_is(browsing: Browsing) -> None:
+    async with browsing.page() as page:
+        await page.goto("")
+        await page.keyboard.press("Tab")
+        skip = page.get_by_role("link", name="Skip to content")
+        await expect(skip).to_be_focused()
+        await expect(skip).to_be_in_viewport()
+        await page.keyboard.press("Enter")
+        await page.keyboard.press("Tab")
+        name = page.get_by_label("Name contains")
+        await expect(name).to_be_focused()
+        assert await name.evaluate("one => getComputedStyle(one).outlineStyle") == "solid"
+        await page.keyboard.type("mail")
+        await page.keyboard.press("Enter")
+        await expect(page.locator("tbody tr")).to_have_count(1)
+
+
+async def test_narrow_screen_needs_no_scrolling_to_the_side(browsing: Browsing) -> None:
+    async with browsing.page(viewport={"width": 320, "height": 640}) as page:
+        for path in (*PATHS, *OTHERS):
+            await page.goto(path)
+            assert await page.evaluate("document.documentElement.scrollWidth") <= 320, path
