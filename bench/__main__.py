@@ -12,7 +12,20 @@ from typing import Any, Final
 import click
 from rich.console import Console
 
-from bench import bulk, costs, far_ca, idle, issuance, machine, nothing_due, page, reloads, sealing, serving
+from bench import (
+    bulk,
+    costs,
+    far_ca,
+    idle,
+    issuance,
+    machine,
+    nothing_due,
+    page,
+    reloads,
+    sealing,
+    serving,
+    status_page,
+)
 from bench.engine import contents, news, outages
 from bench.engine import tokens as engine_tokens
 from bench.figures import FULL, QUICK, Plan, Result, Tell
@@ -22,7 +35,7 @@ from bench.table import table
 from stand.processes import PROJECT, StandError, temporary_folder
 
 _Measure = Callable[[Plan, Path, Tell], Awaitable[Result]]
-_HOST: Final = (issuance, far_ca, serving, costs, reloads, nothing_due, bulk, idle)
+_HOST: Final = (issuance, far_ca, serving, costs, reloads, nothing_due, bulk, idle, status_page)
 _FLEET: Final = (tokens, renewal, sealing, newcomer, fleet_idle, many, large)
 _ENGINE: Final = (news, contents, engine_tokens, outages)
 _MEASUREMENTS: Final[Mapping[str, _Measure]] = {one.NAME: one.measure for one in (*_HOST, *_FLEET, *_ENGINE)}
