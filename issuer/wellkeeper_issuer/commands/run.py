@@ -18,7 +18,7 @@ from wellkeeper_issuer.assembly.doctor import examine_cheaply
 from wellkeeper_issuer.assembly.rehearsals import rehearse_all
 from wellkeeper_issuer.assembly.worker import worker
 from wellkeeper_issuer.commands import run_standby
-from wellkeeper_issuer.commands.status_pages import serving_status
+from wellkeeper_issuer.commands.status_endpoint import StatusEndpoint
 from wellkeeper_issuer.commands.terminal import options
 from wellkeeper_issuer.commands.terminal.progress import LogFormat, progress
 from wellkeeper_issuer.doctor.daily import DailyChecks
@@ -118,36 +118,40 @@ async def _run(sources: Sources, settings: Settings, log_format: LogFormat) -> N
                 random.SystemRandom().random,
             )
             activity = Activity()
+
             factories = Factories(
                 _workers(state, held, broadcast, activity),
                 rehearse,
                 state.forget_lineage,
                 systemd.reloading,
-                systemd.ready,
-                checking.to_json,
+                _ready(systemd, lambda: endpoint.settings_changed()),  # noqa: PLW0108 - it is made below
+                lambda: checking.to_json() | {"endpoint_problem": endpoint.problem or None},
             )
             service = Service(path, settings, factories, broadcast, sources.digest, fingerprint())
+            endpoint = StatusEndpoint(service, activity)
             rehearsing = Rehearsing(
                 service.kept, lambda lineages: rehearse(service.settings, lineages), state.notes, SystemClock()
             )
-            of_nodes = NodeRequests(state.fleet, state.schedules, SystemClock()).handlers
-            of_clients = ExternalRequests(state.attempts, service.slot, SystemClock()).handlers
             # Requests from the socket end before the service that they use.
             async with _background(service.run()) as serving:
                 await _first_of(serving, service.is_ready, stopping)
                 if not stopping.is_set():
                     async with (
-                        daemon_socket(
-                            socket,
-                            {**service.handlers, **of_nodes, **of_clients, "metrics": _counts(activity)},
-                        ),
-                        serving_status(service, activity),
+                        daemon_socket(socket, _handlers(service, state, activity)),
+                        endpoint.serving(),
                         _background(_ping_watchdog(systemd)),
                         _background(rehearsing.run()),
                         _background(checking.run()),
                     ):
                         await _serve(service, serving, stopping, systemd)
             _log.info("stopped; all tokens were withdrawn, and the next run resumes here")
+
+
+def _handlers(service: Service, state: State, activity: Activity) -> dict[str, Handler]:
+    """Return what answers the commands over the daemon's socket."""
+    of_nodes = NodeRequests(state.fleet, state.schedules, SystemClock()).handlers
+    of_clients = ExternalRequests(state.attempts, service.slot, SystemClock()).handlers
+    return {**service.handlers, **of_nodes, **of_clients, "metrics": _counts(activity)}
 
 
 @asynccontextmanager
@@ -173,6 +177,14 @@ def _workers(
     state: State, held: Held, progress: Progress, activity: Activity
 ) -> Callable[[Settings], AbstractAsyncContextManager[Worker]]:
     return lambda settings: worker(settings, state, held, progress, activity)
+
+
+def _ready(systemd: Systemd, changed: Callable[[], None]) -> Callable[[str], None]:
+    def ready(status: str) -> None:
+        systemd.ready(status)
+        changed()
+
+    return ready
 
 
 def _counts(activity: Activity) -> Handler:

@@ -58,6 +58,7 @@ _COLOURS: Final = {
 @click.command()
 @options.config_option
 @options.json_option
+@click.option("--html", "as_html", is_flag=True, help="Print a page for browsers that needs no other file.")
 @click.option("--prometheus", "as_metrics", is_flag=True, help="Print metrics, for a textfile collector.")
 @click.option(
     "--check",
@@ -77,8 +78,8 @@ def status(config: Path | None, as_json: bool, as_metrics: bool, is_check: bool,
 
     Also shows limits of CAs that are nearly used up, and whether a daemon runs.
     """
-    if as_json and as_metrics:
-        raise click.UsageError("--json and --prometheus exclude each other")
+    if as_json + as_metrics + shown["as_html"] > 1:
+        raise click.UsageError("--json, --prometheus and --html exclude each other")
     settings = options.read(config, is_for_standbys=True)
     nodes = status_nodes.read(settings) if settings.fleet.listen else ()
     issuers = status_issuers.read(settings)
@@ -89,16 +90,26 @@ def status(config: Path | None, as_json: bool, as_metrics: bool, is_check: bool,
         print_json(status_json.to_json(settings, seen, nodes, daemon, is_outdated=is_outdated))
     elif as_metrics:
         click.echo(_metrics(settings, seen, status_nodes.present(nodes)), nl=False)
+    elif shown["as_html"]:
+        from wellkeeper_issuer.commands.site.overview_page import overview_page
+        from wellkeeper_issuer.commands.site.view import View
+
+        view = View(settings, seen, nodes, status_json.reached(settings), issuers, daemon, is_outdated)
+        click.echo(overview_page(view, {}, is_static=True), nl=False)
     elif shown["has_nodes"]:
         status_nodes.show(nodes, issuers.warning)
     else:
         _show(seen, status_json.reached(settings), issuers, has_all=shown["has_all"])
-        if lines := [*_failing(daemon or {}), *issuers.waiting_lines()]:
-            screen.print_lines(lines)
-        if is_restart_needed(daemon):
-            click.echo(f"{_OLD_DAEMON} {services.sentence('restart', 'wellkeeper')}")
+        _show_daemon(daemon, issuers)
     if is_check and not all((_is_live(settings), _is_served(seen), _are_nodes_current(settings, nodes, issuers))):
         click.get_current_context().exit(1)
+
+
+def _show_daemon(daemon: Mapping[str, Any] | None, issuers: Issuers) -> None:
+    if lines := [*_failing(daemon or {}), *issuers.waiting_lines()]:
+        screen.print_lines(lines)
+    if is_restart_needed(daemon):
+        click.echo(f"{_OLD_DAEMON} {services.sentence('restart', 'wellkeeper')}")
 
 
 def _metrics(settings: Settings, seen: Overview, nodes: "Sequence[NodeStatus]") -> str:
@@ -148,7 +159,9 @@ def _show(seen: Overview, nginx: "Reached | None", issuers: Issuers, *, has_all:
 
 
 def _failing(daemon: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what failed in the daily checks of the daemon with this status."""
+    """Yield what failed in the daily checks of the daemon with this status, and why nothing listens for browsers."""
+    if problem := daemon.get("endpoint_problem"):
+        yield f"daemon: {problem}"
     found = daemon.get("findings", ())
     for one in found:
         yield f"doctor: {one['subject']}: {one['cause']}" if one["subject"] else f"doctor: {one['cause']}"

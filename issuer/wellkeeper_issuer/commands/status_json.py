@@ -52,4 +52,5 @@ def _daemon_to_json(pid: int, daemon: Mapping[str, Any] | None) -> dict[str, obj
         "is_restart_needed": is_restart_needed(daemon),
         "checked_at": answer.get("checked_at"),
         "findings": answer.get("findings", []),
+        "endpoint_problem": answer.get("endpoint_problem"),
     }

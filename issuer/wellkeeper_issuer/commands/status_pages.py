@@ -2,8 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from wellkeeper_client import wire
@@ -22,24 +21,6 @@ if TYPE_CHECKING:
     from wellkeeper_issuer.outside.web.site import Make, Page, Query
 
 _log = logging.getLogger(__name__)
-
-
-@asynccontextmanager
-async def serving_status(service: Service, activity: Activity) -> AsyncIterator[None]:
-    """Serve the pages inside the context, if the settings say where. A failure is logged: renewals go on."""
-    web = service.settings.web
-    async with AsyncExitStack() as stack:
-        if web.listen is not None:
-            from wellkeeper_issuer.outside.web.listener import listening, shown
-            from wellkeeper_issuer.outside.web.site import Site
-
-            site = Site(StatusPages(service, activity).by_path, web.accepted_hosts())
-            try:
-                await stack.enter_async_context(listening(site, web.listen, web.group))
-                _log.info("status at %s", shown(web.listen))
-            except WellkeeperError as error:
-                _log.error("no status endpoint: %s", error)
-        yield
 
 
 class StatusPages:

@@ -131,7 +131,8 @@ class Settings(Frozen):
         default=RehearsalSettings(), description="Dry runs: renewals that do not touch what is live."
     )
     web: WebSettings = Field(
-        default=WebSettings(), description="The status endpoint of the daemon, for Prometheus and health checks."
+        default=WebSettings(),
+        description="The status endpoint of the daemon, for browsers and Prometheus.",
     )
     cas: tuple[CaSettings, ...] = Field(default=(), description="Your own CAs, and special settings for known ones.")
     local_node: StrictBool = Field(

@@ -10,13 +10,13 @@ from wellkeeper_issuer.settings.value_types import Listen
 
 
 class WebSettings(Frozen):
-    """A read-only status endpoint of the daemon: `/metrics`, `/healthz`, `/readyz` and `/v1/status`."""
+    """A read-only status endpoint of the daemon: pages, `/metrics`, `/healthz`, `/readyz` and `/v1/status`."""
 
     listen: Listen | None = Field(
         default=None,
         description=(
             "Where the daemon answers: `unix:/run/wellkeeper-issuer/status.sock`, or `HOST:PORT` on loopback. By "
-            "default nowhere. A change of this table needs a restart (docs/monitoring.md)."
+            "default nowhere (docs/status-page.md, docs/monitoring.md)."
         ),
     )
     group: str | None = Field(

@@ -12,7 +12,7 @@ from tests.json_docs import assert_documented
 from tests.metrics_page import documented, exported
 from tests.promtool import complaints
 from tests.responder.http import Reply, ask
-from wellkeeper_issuer.commands.status_pages import serving_status
+from wellkeeper_issuer.commands.status_endpoint import StatusEndpoint
 from wellkeeper_issuer.outside.state.state import open_state
 from wellkeeper_issuer.ports.fleet import EnrolledNode
 from wellkeeper_issuer.service.serving import Service
@@ -27,7 +27,7 @@ async def service(folder: Path) -> AsyncIterator[Service]:
     """Run a daemon with the endpoint at status.sock."""
     factory = WorkerFactory(folder)
     factory.write("a.example", more=f"[fleet]\nlisten = ['10.0.0.1:8404']\n[web]\nlisten = 'unix:{folder}/status.sock'")
-    async with factory.service() as service, serving_status(service, Activity()):
+    async with factory.service() as service, StatusEndpoint(service, Activity()).serving():
         yield service
 
 
@@ -116,13 +116,13 @@ async def test_renewals_go_on_without_the_endpoint(folder: Path, caplog: pytest.
     factory = WorkerFactory(folder)
     factory.write("a.example", more=f"[web]\nlisten = 'unix:{folder}/status.sock'")
     with caplog.at_level(logging.ERROR):
-        async with factory.service() as service, serving_status(service, Activity()):
+        async with factory.service() as service, StatusEndpoint(service, Activity()).serving():
             assert service.is_ready.is_set()
-    assert "no status endpoint: cannot listen on unix:" in caplog.text
+    assert "not as [web] wants it: cannot listen on unix:" in caplog.text
 
 
 async def test_nothing_listens_by_default(folder: Path) -> None:
     factory = WorkerFactory(folder)
     factory.write("a.example")
-    async with factory.service() as service, serving_status(service, Activity()):
+    async with factory.service() as service, StatusEndpoint(service, Activity()).serving():
         assert sockets(folder) == []

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Final
 
 from wellkeeper_issuer import idn
-from wellkeeper_issuer.commands.site.paging import link, page_of
+from wellkeeper_issuer.commands.site.paging import ROWS, link, page_of
 from wellkeeper_issuer.commands.site.rendering import render
 from wellkeeper_issuer.commands.site.view import View, level
 from wellkeeper_issuer.commands.terminal import ranking
@@ -55,11 +55,11 @@ class Filter:
 
 
 def overview_page(view: View, query: Mapping[str, str], *, is_static: bool = False) -> str:
-    """Return the page with the certificates of this `state` and with `name` in their names."""
+    """Return the page with the certificates of this `state` and with `name` in their names; a static one has all."""
     state, name = query.get("state", ""), query.get("name", "").strip()
     kept = {"state": state, "name": name}
     found = list(_chosen(view, state, name.lower()))
-    paged = page_of(found, {**kept, "page": query.get("page", "")})
+    paged = page_of(found, {**kept, "page": query.get("page", "")}, max(len(found), 1) if is_static else ROWS)
     return render(
         "overview.html",
         view=view,

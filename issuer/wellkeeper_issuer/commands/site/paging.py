@@ -25,13 +25,13 @@ class Paged(Generic[_T]):
         return self.first + len(self.rows) - 1
 
 
-def page_of(found: Sequence[_T], query: Mapping[str, str]) -> Paged[_T]:
+def page_of(found: Sequence[_T], query: Mapping[str, str], rows: int = ROWS) -> Paged[_T]:
     """Return the page that the query asks for, the nearest one if there is no such page."""
-    asked, last = query.get("page", ""), max((len(found) - 1) // ROWS + 1, 1)
+    asked, last = query.get("page", ""), max((len(found) - 1) // rows + 1, 1)
     number = min(max(int(asked), 1), last) if asked.isdecimal() and len(asked) < 10 else 1
-    begin = (number - 1) * ROWS
+    begin = (number - 1) * rows
     return Paged(
-        found[begin : begin + ROWS],
+        found[begin : begin + rows],
         begin + 1,
         len(found),
         link(query, page=str(number - 1)) if number > 1 else "",

@@ -54,7 +54,6 @@ class View:
     issuers: Issuers
     daemon: Mapping[str, Any] | None
     is_outdated: bool
-    host: str = ""
 
     @cached_property
     def ranked(self) -> Sequence[tuple[Condition, Shown]]:
@@ -71,6 +70,10 @@ class View:
     @cached_property
     def problems(self) -> Sequence[Problem]:
         return tuple(_problems(self))
+
+    @property
+    def host(self) -> str:
+        return socket.gethostname()
 
     @property
     def daemon_line(self) -> str:
@@ -107,11 +110,17 @@ def read(settings: Settings, daemon: Mapping[str, Any] | None, *, is_outdated: b
     nodes = status_nodes.read(settings) if settings.fleet.listen else ()
     seen = asyncio.run(overview.look(settings, settings.lineages()))
     issuers = status_issuers.read(settings)
-    view = View(
-        settings, seen, nodes, status_json.reached(settings), issuers, daemon, is_outdated, socket.gethostname()
-    )
+    view = View(settings, seen, nodes, status_json.reached(settings), issuers, daemon, is_outdated)
     _ = view.ranked, view.counts, view.by_name, view.problems  # here, in a thread
     return view
+
+
+def _of_daemon(daemon: Mapping[str, Any]) -> Iterator[Problem]:
+    if problem := daemon.get("endpoint_problem"):
+        yield Problem(problem)
+    for one in daemon.get("findings", ()):
+        what = f"{one['subject']}: {one['cause']}" if one["subject"] else one["cause"]
+        yield Problem(f"doctor: {what}", one["fix"])
 
 
 def _problems(view: View) -> Iterator[Problem]:
@@ -128,7 +137,5 @@ def _problems(view: View) -> Iterator[Problem]:
     for line in (issuers.warning, *issuers.waiting_lines(), issuers.standby.line if issuers.standby else ""):
         if line:
             yield Problem(line)
-    for one in (view.daemon or {}).get("findings", ()):
-        what = f"{one['subject']}: {one['cause']}" if one["subject"] else one["cause"]
-        yield Problem(f"doctor: {what}", one["fix"])
+    yield from _of_daemon(view.daemon or {})
     yield from (Problem(line, page="nodes") for line in status_nodes.problems(view.nodes))

@@ -21,7 +21,7 @@ MOST_CONNECTIONS: Final = 64
 # A request and its reply get at least this time, and at most twice as long.
 _REQUEST_SECONDS: Final = 30.0
 _STOP_SECONDS: Final = 1.0
-_REMEDY: Final = "Correct listen or group under [web], then restart the daemon."
+_REMEDY: Final = "Correct listen or group under [web], then run 'wellkeeper reload'."
 
 
 @asynccontextmanager

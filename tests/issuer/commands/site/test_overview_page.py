@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 
+from tests.issuer.commands.conftest import Program
 from tests.issuer.commands.site.views import DAY, NASTY, NOW, Parsed, missing, served, view
 from wellkeeper_issuer.commands.site.overview_page import overview_page
 from wellkeeper_issuer.commands.site.paging import ROWS
@@ -132,3 +133,14 @@ def test_placeholder_is_not_called_installed() -> None:
     one = missing("a.example")
     placeholder = replace(one, status=replace(one.status, state=State.PLACEHOLDER), certificate=PLACEHOLDER)
     assert "a placeholder" in parsed(view(placeholder)).words
+
+
+def test_command_prints_a_page_with_all_certificates(program: Program) -> None:
+    names = [f"{number:02}.example" for number in range(ROWS + 1)]
+    program.configure(*names)
+    finished = program.run("status", "--html")
+    page = Parsed(finished.out)
+    assert (finished.exit_code, finished.err) == (0, "")
+    assert page.title == f"{ROWS + 1} of {ROWS + 1} certificates need attention · Wellkeeper"
+    assert [one for one in names if one not in page.words] == []
+    assert "No daemon runs." in page.words

@@ -62,7 +62,7 @@ def view(*shown: Shown, daemon_pid: int | None = 7, budgets: tuple[tuple[str, Bu
     """Return what the pages show, with nothing wrong beside these certificates."""
     settings = Settings.model_validate({"ca": CA, "certificates": [{"identifiers": ["a.example"]}]})
     overview = Overview(shown, Rows(), NOW, daemon_pid, budgets)
-    return View(settings, overview, (), None, Issuers(), None, is_outdated=False, host="issuer.example")
+    return View(settings, overview, (), None, Issuers(), None, is_outdated=False)
 
 
 @dataclass

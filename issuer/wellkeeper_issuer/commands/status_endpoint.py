@@ -1,0 +1,91 @@
+"""Listen for the status endpoint where the settings say, also after a reload. Renewals go on without it."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from wellkeeper_issuer.commands.status_pages import StatusPages
+from wellkeeper_issuer.service.serving import Service
+from wellkeeper_issuer.settings.web_table import WebSettings
+from wellkeeper_issuer.status.activity import Activity
+from wellkeeper_node.errors import WellkeeperError
+
+_log = logging.getLogger(__name__)
+
+_NOWHERE = WebSettings()
+
+
+class StatusEndpoint:
+    """The endpoint of a daemon; `problem` is why it is not as the settings want it, "" if it is."""
+
+    def __init__(self, service: Service, activity: Activity) -> None:
+        self._service = service
+        self._activity = activity
+        self._changed = asyncio.Event()
+        self._open = AsyncExitStack()
+        self._web = _NOWHERE
+        self.problem = ""
+
+    def settings_changed(self) -> None:
+        """Look at the settings again, soon."""
+        self._changed.set()
+
+    @asynccontextmanager
+    async def serving(self) -> AsyncIterator[None]:
+        """Serve the pages inside the context."""
+        await self._apply()
+        following = asyncio.create_task(self._follow())
+        try:
+            yield
+        finally:
+            following.cancel()
+            await asyncio.wait([following])
+            await self._open.aclose()
+
+    async def _follow(self) -> None:
+        while True:
+            await self._changed.wait()
+            self._changed.clear()
+            await self._apply()
+
+    async def _apply(self) -> None:
+        """Listen as the settings say; if that fails, as before."""
+        wanted, former = self._service.settings.web, self._web
+        if wanted == former:
+            self.problem = ""
+            return
+        is_same_place = wanted.listen == former.listen
+        if is_same_place:
+            await self._open.aclose()
+        try:
+            opened = await self._listen(wanted)
+        except WellkeeperError as error:
+            self.problem = f"the status endpoint is not as [web] wants it: {error}"
+            _log.error("%s", self.problem)
+            if is_same_place:
+                self._open = await self._listen_again(former)
+            return
+        await self._open.aclose()
+        self._open, self._web, self.problem = opened, wanted, ""
+
+    async def _listen_again(self, former: WebSettings) -> AsyncExitStack:
+        try:
+            return await self._listen(former)
+        except WellkeeperError as error:
+            _log.error("no status endpoint: %s", error)
+            self._web = _NOWHERE
+            return AsyncExitStack()
+
+    async def _listen(self, web: WebSettings) -> AsyncExitStack:
+        """Return what ends the listener. Raises DaemonError."""
+        async with AsyncExitStack() as stack:
+            if web.listen is not None:
+                from wellkeeper_issuer.outside.web.listener import listening, shown
+                from wellkeeper_issuer.outside.web.site import Site
+
+                pages = StatusPages(self._service, self._activity)
+                site = Site(pages.by_path, web.accepted_hosts())
+                await stack.enter_async_context(listening(site, web.listen, web.group))
+                _log.info("status at %s", shown(web.listen))
+            return stack.pop_all()
