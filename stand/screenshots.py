@@ -16,7 +16,6 @@ _Scheme = Literal["light", "dark"]
 _SHOTS: Final[tuple[tuple[str, str, _Scheme, int], ...]] = (
     ("status-page-light", "", "light", 1000),
     ("status-page-dark", "", "dark", 1000),
-    ("status-page-narrow", "", "light", 390),
     ("status-page-certificate", "certificate?name=www", "light", 1000),
     ("status-page-failing", f"certificate?name={REFUSED}", "dark", 1000),
 )
