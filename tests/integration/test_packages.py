@@ -26,7 +26,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 
 NAME: Final = "www.example.org"
 # Packages that a responder alone does not need.
-ISSUER_ONLY: Final = ["acme", "aiofiles", "josepy", "pydantic", "requests", "rich"]
+ISSUER_ONLY: Final = ["acme", "aiofiles", "jinja2", "josepy", "pydantic", "requests", "rich"]
 # The web framework of that name, whose package must not conflict with packages.
 PYPI_RESPONDER: Final = "responder==9.2.0"
 
@@ -103,6 +103,7 @@ def test_init_trust_placeholder_and_status_work_after_a_fresh_install(environmen
     assert "trust.toml is up to date" in environment.run("wellkeeper", config, "trust")
     environment.run("wellkeeper", config, "placeholder")
     assert NAME in environment.run("wellkeeper", config, "status")
+    assert "--accent:" in environment.run("wellkeeper", config, "status", "--html")
     assert NAME in environment.run("wellkeeper", config, "list")
 
 
