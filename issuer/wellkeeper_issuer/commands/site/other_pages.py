@@ -17,7 +17,7 @@ from wellkeeper_node.wording import format_exact_time
 if TYPE_CHECKING:
     from wellkeeper_issuer.fleet.node_status import NodeStatus
 
-_SHOWN_NOTES: Final = 12
+_SHOWN_BEHIND: Final = 10
 _SECONDS: Final = (("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1))
 
 
@@ -42,8 +42,9 @@ def nodes_page(view: View, _query: Mapping[str, str]) -> str:
 
 def _node(one: "NodeStatus", now: datetime) -> NodeRow:
     level, state = _node_state(one, now)
-    behind = (f"{each.lineage}: {each.cause} {each.remedy}" for each in one.behind)
-    notes = (one.problem(now) or one.absence(now), one.concern or "", *behind)
+    behind = (f"{each.lineage}: {each.cause} {each.remedy}" for each in one.behind[:_SHOWN_BEHIND])
+    others = f"and {len(one.behind) - _SHOWN_BEHIND} more" if len(one.behind) > _SHOWN_BEHIND else ""
+    notes = (one.problem(now) or one.absence(now), one.concern or "", *behind, others)
     return NodeRow(
         one.name,
         level,
@@ -51,7 +52,7 @@ def _node(one: "NodeStatus", now: datetime) -> NodeRow:
         format_exact_time(one.seen_at) if one.seen_at else "never",
         "yes" if one.answers else "no",
         f"{one.current} of {one.total}",
-        tuple(filter(None, notes))[:_SHOWN_NOTES],
+        tuple(filter(None, notes)),
     )
 
 

@@ -43,6 +43,8 @@ class HtmlPages:
     def __init__(self, service: Service) -> None:
         self._service = service
         self._view = Shared(self._read, SystemClock(), _USABLE_SECONDS)
+        # However many clients ask, pages take one thread: renewals need the others.
+        self._turn = asyncio.Lock()
 
     @property
     def by_path(self) -> Mapping[str, Make]:
@@ -53,7 +55,8 @@ class HtmlPages:
         async def make(query: Query) -> Page:
             try:
                 seen = await self._view.get()
-                text = await asyncio.to_thread(show, seen, query)
+                async with self._turn:
+                    text = await asyncio.to_thread(show, seen, query)
             except WellkeeperError as error:
                 _log.error("status: %s", error)
                 return Page(f"{error}\n", status=503)

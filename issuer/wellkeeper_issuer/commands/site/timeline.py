@@ -119,7 +119,12 @@ def _delivered(shown: Shown, entries: Sequence[Entry]) -> Iterator[Step]:
     elif status.state is State.HIDDEN:
         yield Step(_TITLES["verify"], "open", None, "no handshake can show it")
     else:
-        yield Step(_TITLES["verify"], "bad" if status.state is State.NOT_SERVED else "open", None, status.state.words)
+        yield Step(
+            _TITLES["verify"],
+            "bad" if status.state in {State.NOT_SERVED, State.REFUSED} else "open",
+            None,
+            status.state.words,
+        )
 
 
 def _last(entries: Sequence[Entry], what: What, version: str) -> Entry | None:

@@ -35,6 +35,13 @@ def test_nodes_that_need_attention_come_first_with_their_words() -> None:
     assert page.shown.index("odd") < page.shown.index("web2")
 
 
+def test_long_list_of_what_a_node_lacks_is_cut() -> None:
+    behind = tuple(Behind(f"{number}.example", NOW, "waiting") for number in range(12))
+    page = Parsed(nodes_page(with_nodes(replace(NODE, behind=behind)), {}))
+    assert ("9.example: waiting" in page.words, "10.example: waiting" in page.words) == (True, False)
+    assert "and 2 more" in page.words
+
+
 @pytest.mark.parametrize(
     ("nginx", "words"),
     [
@@ -48,6 +55,7 @@ def test_nginx_and_responders_of_this_host_are_shown(nginx: Reached | None, word
     assert words in page.words
     assert "local unix:/run/wellkeeper/control.sock 127.0.0.1:80" in page.shown
     assert "No other node has joined." in page.words
+    assert page.title == "Nodes · Wellkeeper"
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,8 @@ def test_worst_certificate_comes_first_with_its_failure_and_the_way_out() -> Non
     page = parsed(view(served("a.example"), missing("b.example"), missing("c.example", "the CA did not accept it")))
     assert names(page) == ["c.example", "b.example", "a.example"]
     assert "validate: the CA did not accept it (3 times in a row)" in page.words
-    assert page.links["What to do"] == "certificate?name=c.example"
+    assert page.links["What to do"] == "certificate?name=b.example"
+    assert page.words.count("What to do") == 2
 
 
 def test_row_has_names_expiry_and_renewal_with_its_reason() -> None:

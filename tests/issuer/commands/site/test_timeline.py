@@ -87,6 +87,7 @@ def test_version_that_the_history_does_not_have_begins_with_its_date() -> None:
         (State.NOT_RELOADED, ["now", "open"]),
         (State.HIDDEN, ["good", "open"]),
         (State.NOT_SERVED, ["good", "bad"]),
+        (State.REFUSED, ["good", "bad"]),
         (State.UNPROVEN, ["good", "open"]),
         (State.EXPIRED, ["good", "good"]),
     ],
