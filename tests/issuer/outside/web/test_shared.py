@@ -32,6 +32,7 @@ async def test_requests_within_seconds_share_one_value() -> None:
     clock, work = FakeClock(), Work()
     value = Shared(work, clock)
     assert await asyncio.gather(*(value.get() for _ in range(5))) == ["1"] * 5
+    assert await value.get() == "1"
     clock.advance(FRESH_SECONDS)
     assert await value.get() == "2"
 
