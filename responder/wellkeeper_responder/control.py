@@ -76,7 +76,9 @@ class Control:
     def _action(self, request: web.BaseRequest, *, needs_permit: bool) -> _Action:
         path = request.raw_path.partition("?")[0]
         if _token(request.raw_path) is not None:
-            return _allowed(request, {"PUT": self._publish, "DELETE": self._withdraw})
+            if needs_permit and request.method == "GET":
+                self._check_permit(request)
+            return _allowed(request, {"PUT": self._publish, "DELETE": self._withdraw, "GET": self._show})
         action = self._open_reads.get(path) or self._reads.get(path)
         if action is None:
             raise WireError(
@@ -141,6 +143,18 @@ class Control:
     async def _fetches(self, request: web.BaseRequest) -> web.StreamResponse:
         query = _query(request)
         after, wait = query.get("after", 0), query.get("wait", 0)
+    async def _show(self, request: web.BaseRequest) -> web.StreamResponse:
+        publication = self._parts.tokens.find(_token(request.raw_path) or "")
+        if publication is None:
+            raise WireError(404, "not-found", "this token is not published")
+        found = {
+            "instance_id": self._parts.instance_id,
+            "jti": publication.jti,
+            "thumbprint": publication.thumbprint,
+            "identifier": publication.identifier,
+        }
+        return _json(200, found)
+
         await self._parts.fetches.wait(after, wait)
         delivery = self._parts.fetches.read(after)
         gap = {"lost": delivery.lost, "may_include_hits": delivery.lost_hits} if delivery.lost else None

@@ -113,6 +113,15 @@ class Tokens:
             return None
         return wire.key_authorization(token, thumbprint)
 
+    def find(self, token: str) -> Publication | None:
+        """Return the active publication of the token, even while its account is not pinned."""
+        self._forget()
+        held = self._held.get(token)
+        if held is None:
+            return None
+        _, jti, thumbprint, identifier, issued_at, expires_at = held
+        return Publication(token, thumbprint, identifier, jti, issued_at, expires_at)
+
     def _check_allowed(self, publication: Publication) -> None:
         if publication.thumbprint not in self._thumbprints:
             raise WireError(

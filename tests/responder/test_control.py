@@ -168,8 +168,7 @@ async def test_unknown_paths_are_not_found(running: Running, method: str, path: 
 @pytest.mark.parametrize(
     ("method", "path", "allow"),
     [
-        ("GET", wire.TOKENS_PREFIX + TOKEN, "PUT, DELETE"),
-        ("POST", wire.TOKENS_PREFIX + TOKEN, "PUT, DELETE"),
+        ("POST", wire.TOKENS_PREFIX + TOKEN, "PUT, DELETE, GET"),
         ("POST", wire.STATUS_PATH, "GET"),
         ("DELETE", wire.FETCHES_PATH, "GET"),
         ("PUT", wire.HEALTH_PATH, "GET"),

@@ -162,3 +162,25 @@ async def test_control_answers_must_not_be_cached(running: Running) -> None:
     for path in (wire.STATUS_PATH, wire.HEALTH_PATH, wire.METRICS_PATH, wire.FETCHES_PATH, "/nothing"):
         headers = (await running.read(path)).headers
         assert (headers["Cache-Control"], headers["Server"]) == ("no-store", "wellkeeper-responder")
+
+
+@pytest.mark.parametrize("listener", ["control", "control_over_tcp"])
+async def test_active_publication_is_shown_so_that_another_process_can_withdraw_it(
+    running: Running, listener: str
+) -> None:
+    permit = {"Authorization": f"Bearer {sign_permit(Permit(NOW, NOW + 60), KEY)}"}
+    path = wire.TOKENS_PREFIX + TOKEN
+    problem_of(await ask(getattr(running, listener), "GET", path, permit), 404, "not-found")
+    await running.put(TOKEN, _MESSAGE)
+    assert (await ask(getattr(running, listener), "GET", path, permit)).json() == {
+        "instance_id": running.responder.instance_id,
+        "jti": publication().jti,
+        "thumbprint": THUMBPRINT,
+        "identifier": "example.com",
+    }
+
+
+async def test_publication_is_shown_over_tcp_only_with_a_permit(running: Running) -> None:
+    await running.put(TOKEN, _MESSAGE)
+    reply = await ask(running.control_over_tcp, "GET", wire.TOKENS_PREFIX + TOKEN)
+    problem_of(reply, 401, "permit-required")
