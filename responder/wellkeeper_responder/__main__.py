@@ -10,6 +10,7 @@ import click
 from wellkeeper_client import health, streams, wire
 from wellkeeper_client.trust_file import Trust
 from wellkeeper_responder import service
+from wellkeeper_responder.holds import MAX_SECONDS
 from wellkeeper_responder.logs import set_up
 from wellkeeper_responder.options import each, one
 from wellkeeper_responder.settings import (
@@ -107,6 +108,13 @@ from wellkeeper_responder.start import DEFAULT_CONTROL
     default=wire.MAX_LIFETIME_SECONDS,
     show_default=True,
     help="Maximum lifetime of a publication.",
+)
+@click.option(
+    "--hold-unknown-seconds",
+    type=click.FloatRange(0, MAX_SECONDS),
+    default=0,
+    show_default=True,
+    help="Let requests for unknown tokens wait so long for a publication: for clients that ask the CA too early.",
 )
 @click.option(
     "--log-format",

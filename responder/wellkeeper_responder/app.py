@@ -16,6 +16,7 @@ from wellkeeper_responder.connections import ConnectionServer, Handler
 from wellkeeper_responder.control import Control, Parts
 from wellkeeper_responder.fetch_log import FetchLog
 from wellkeeper_responder.fetches import MAX_HITS, MAX_MISSES, MAX_WAITING, Fetches
+from wellkeeper_responder.holds import MAX_HELD, Holds
 from wellkeeper_responder.listeners import Listener
 from wellkeeper_responder.metrics import Metrics
 from wellkeeper_responder.public import Public
@@ -47,7 +48,8 @@ class Responder:
         self._facts = _facts(settings, clock, limits)
         self._is_running = False
         self._fetch_log = FetchLog(clock)
-        self._public = Public(self._tokens, self._fetches, self._metrics, self._fetch_log)
+        self._holds = Holds(settings.hold_unknown_seconds)
+        self._public = Public(self._tokens, self._fetches, self._metrics, self._fetch_log, self._holds)
         self._control = Control(
             Parts(
                 clock,
@@ -55,11 +57,13 @@ class Responder:
                 self._tokens,
                 self._fetches,
                 self._metrics,
+                self._holds,
                 self.instance_id,
                 self._trusted,
                 self._facts,
             )
         )
+        self._metrics.held = self._holds.ended
         self._metrics.add_gauge("wellkeeper_tokens", "Active publications.", lambda: len(self._tokens))
         self._metrics.add_gauge(
             "wellkeeper_waiting_polls", "Long polls that are waiting.", lambda: self._fetches.waiting_count
@@ -107,6 +111,7 @@ class Responder:
         for listener in listeners:
             listener.stop_accepting()
         self._fetches.close()
+        self._holds.close()
         await asyncio.gather(*(listener.close(STOP_SECONDS) for listener in listeners))
         self._fetch_log.close()
         if self._is_running:
@@ -161,6 +166,7 @@ def _facts(settings: Settings, clock: Clock, limits: Limits) -> dict[str, Any]:
             "hits": MAX_HITS,
             "misses": MAX_MISSES,
             "waiting_polls": MAX_WAITING,
+            "held_requests": MAX_HELD if settings.hold_unknown_seconds else 0,
             "public_connections": limits.public,
             "control_connections": limits.control,
         },

@@ -21,6 +21,7 @@ from wellkeeper_client.wire import WireError
 from wellkeeper_responder.clock import Clock
 from wellkeeper_responder.connections import note_signature
 from wellkeeper_responder.fetches import Fetches
+from wellkeeper_responder.holds import Holds
 from wellkeeper_responder.metrics import Metrics
 from wellkeeper_responder.publishing_keys import PublishingKeys
 from wellkeeper_responder.tokens import Tokens
@@ -46,6 +47,7 @@ class Parts:
     tokens: Tokens
     fetches: Fetches
     metrics: Metrics
+    holds: Holds
     instance_id: str
     # What the responder trusts, and the members of /v1/status that do not change.
     trusted: Callable[[], dict[str, list[str]]]
@@ -108,6 +110,7 @@ class Control:
             note_signature(request)
             _check_path(request, publication.token)
             published = parts.tokens.publish(publication)
+            parts.holds.end(publication.token)
         except WireError as error:
             parts.metrics.publications[error.name] += 1
             raise
@@ -140,9 +143,6 @@ class Control:
         _log.info("withdraw", extra={"fields": fields})
         return web.Response(status=204, headers=_HEADERS)
 
-    async def _fetches(self, request: web.BaseRequest) -> web.StreamResponse:
-        query = _query(request)
-        after, wait = query.get("after", 0), query.get("wait", 0)
     async def _show(self, request: web.BaseRequest) -> web.StreamResponse:
         publication = self._parts.tokens.find(_token(request.raw_path) or "")
         if publication is None:
@@ -155,6 +155,9 @@ class Control:
         }
         return _json(200, found)
 
+    async def _fetches(self, request: web.BaseRequest) -> web.StreamResponse:
+        query = _query(request)
+        after, wait = query.get("after", 0), query.get("wait", 0)
         await self._parts.fetches.wait(after, wait)
         delivery = self._parts.fetches.read(after)
         gap = {"lost": delivery.lost, "may_include_hits": delivery.lost_hits} if delivery.lost else None
@@ -173,6 +176,7 @@ class Control:
             "publications_remembered": parts.tokens.known_count,
             "newest_fetch": parts.fetches.newest,
             "waiting_polls": parts.fetches.waiting_count,
+            "held_requests": parts.holds.count,
         }
         own = {"instance_id": parts.instance_id, **parts.facts, **parts.trusted()}
         return _json(200, {**own, "counts": counts, "clock": self._now()})

@@ -16,9 +16,12 @@ class Metrics(ServerMetrics):
         self.publications: Counter[str] = Counter()
         self.withdrawals: Counter[str] = Counter()
         self.fetches: Counter[tuple[str, str]] = Counter()
+        self.held: Counter[str] = Counter()
 
     def count(self) -> Iterator[Metric]:
         yield counted("wellkeeper_publications", "Publications received.", ["result"], by_one(self.publications))
         yield counted("wellkeeper_withdrawals", "Withdrawals received.", ["result"], by_one(self.withdrawals))
         documentation = "Requests on public listeners, by kind and HTTP status."
         yield counted("wellkeeper_fetches", documentation, ["kind", "status"], self.fetches.items())
+        documentation = "Requests for unknown tokens that waited for a publication."
+        yield counted("wellkeeper_held_requests", documentation, ["result"], by_one(self.held))

@@ -10,6 +10,7 @@ from aiohttp import hdrs, web
 from wellkeeper_client import wire
 from wellkeeper_responder.fetch_log import FetchLog
 from wellkeeper_responder.fetches import Fetches
+from wellkeeper_responder.holds import Holds
 from wellkeeper_responder.metrics import Metrics
 from wellkeeper_responder.tokens import Tokens
 
@@ -28,8 +29,9 @@ _MAX_HOST: Final = 255
 class Public:
     """Answer requests on the public listeners."""
 
-    def __init__(self, tokens: Tokens, fetches: Fetches, metrics: Metrics, log: FetchLog) -> None:
+    def __init__(self, tokens: Tokens, fetches: Fetches, metrics: Metrics, log: FetchLog, holds: Holds) -> None:
         self._tokens = tokens
+        self._holds = holds
         self._fetches = fetches
         self._metrics = metrics
         self._log = log
@@ -43,6 +45,9 @@ class Public:
             self._metrics.fetches["other", "405"] += 1
             return _refusal(405, "only GET and HEAD\n", {"Allow": "GET, HEAD"})
         key_authorization = self._tokens.answer(token)
+        if key_authorization is None and wire.READ_BACK_HEADER not in request.headers:
+            await self._holds.wait(token)
+            key_authorization = self._tokens.answer(token)
         self._record(request, token, 404 if key_authorization is None else 200)
         if key_authorization is None:
             return _refusal(404, wire.NO_SUCH_TOKEN)

@@ -69,6 +69,7 @@ class Settings:
     max_tokens: int = DEFAULT_MAX_TOKENS
     max_lifetime_seconds: int = wire.MAX_LIFETIME_SECONDS
     trust_owner: int | None = None
+    hold_unknown_seconds: float = 0.0
 
 
 def parse_address(text: str) -> Address:

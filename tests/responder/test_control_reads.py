@@ -105,7 +105,13 @@ async def test_status_shows_pins_keys_counts_and_limits(running: Running) -> Non
     assert status["account_thumbprints"] == [THUMBPRINT]
     assert len(status["publishing_key_ids"]) == 2
     assert (status["started_at"], status["clock"]) == (NOW, NOW + 5)
-    assert status["counts"] == {"tokens": 1, "publications_remembered": 1, "newest_fetch": 0, "waiting_polls": 0}
+    assert status["counts"] == {
+        "tokens": 1,
+        "publications_remembered": 1,
+        "newest_fetch": 0,
+        "waiting_polls": 0,
+        "held_requests": 0,
+    }
     assert status["limits"]["tokens"] == 4
     assert status["version"]
     assert status["public_addresses"] == [str(one) for one in running.responder.public_addresses]

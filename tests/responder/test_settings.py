@@ -122,6 +122,7 @@ def test_start_that_could_never_answer_is_refused_with_the_remedy(arguments: tup
         (("--public", "127.0.0.1:80", "--control", "127.0.0.1:80"), "more than once"),
         (("--control-mode", "999"), "is not a mode"),
         (("--max-tokens", "0"), "--max-tokens"),
+        (("--hold-unknown-seconds", "1.5"), "--hold-unknown-seconds"),
         (("--max-lifetime-seconds", "3601"), "--max-lifetime-seconds"),
         (("--log-format", "xml"), "--log-format"),
     ],
