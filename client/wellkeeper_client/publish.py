@@ -81,10 +81,22 @@ class ResponderControl:
 
     def withdraw(self, publication: Publication) -> None:
         """End only this publication, not a later one of the same token."""
+        self.withdraw_jti(publication.token, publication.jti)
+
+    def find_jti(self, token: str) -> str | None:
+        """Return the `jti` of the active publication of the token, None if there is none."""
+        try:
+            return str(self._call("GET", wire.TOKENS_PREFIX + token).get("jti"))
+        except ResponderError as error:
+            if error.problem == "not-found":
+                return None
+            raise
+
+    def withdraw_jti(self, token: str, jti: str) -> None:
+        """End the publication with this `jti`."""
         now = int(self._now())
-        withdrawal = Withdrawal(publication.token, publication.jti, now, now + _LIFETIME_SECONDS)
-        path = wire.TOKENS_PREFIX + publication.token
-        self._call("DELETE", path, message=sign_withdrawal(withdrawal, self._key))
+        withdrawal = Withdrawal(token, jti, now, now + _LIFETIME_SECONDS)
+        self._call("DELETE", wire.TOKENS_PREFIX + token, message=sign_withdrawal(withdrawal, self._key))
 
     def status(self) -> Mapping[str, Any]:
         """Return the document of `GET /v1/status`."""

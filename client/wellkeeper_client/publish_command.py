@@ -1,0 +1,110 @@
+"""The command `wellkeeper-publish`: publish and withdraw tokens for any ACME client on this host."""
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final, TextIO
+
+from wellkeeper_client import publisher, streams, wire
+from wellkeeper_client.publish import ResponderControl
+from wellkeeper_client.publisher import Publisher, PublisherError
+
+_PROGRAM: Final = "wellkeeper-publish"
+_ABOUT: Final = """\
+Publish the token of an ACME http-01 challenge at this host's responder, for any ACME client.
+
+  wellkeeper-publish NAME KEY_AUTHORIZATION    publish; return when nginx serves the token for NAME
+  wellkeeper-publish --withdraw TOKEN          withdraw; a token that is not published is no error
+
+A token that is not withdrawn expires after ten minutes.
+"""
+_STATUSES: Final = "Exit status: 0 done, 1 refused, not served or not withdrawn: do not ask the CA, 2 usage."
+# A key authorization, with a line end.
+_LONGEST_INPUT: Final = 1024
+
+
+def run(arguments: Sequence[str], stdin: TextIO, now: Callable[[], float] = time.time) -> int:
+    """Return the exit status; explain a failure on standard error. Raises SystemExit for wrong usage."""
+    parser = _parser()
+    given = parser.parse_args(arguments)
+    try:
+        _check(given, stdin)
+    except ValueError as error:
+        parser.error(str(error))
+    try:
+        _work(given, now)
+    except PublisherError as error:
+        sys.stderr.write(f"{_PROGRAM}: " + "\n  ".join(error.lines) + "\n")
+        return 1
+    return 0
+
+
+def main() -> None:
+    """Run the command of the process."""
+    streams.secure(_PROGRAM)
+    sys.exit(run(sys.argv[1:], sys.stdin))
+
+
+def _work(given: argparse.Namespace, now: Callable[[], float]) -> None:
+    responder = ResponderControl(given.control, publisher.read_publishing_key(given.key), now=now)
+    here = Publisher(responder, given.through)
+    if given.withdraw:
+        here.withdraw(given.withdraw)
+    else:
+        here.publish(given.name, given.key_authorization)
+
+
+def _check(given: argparse.Namespace, stdin: TextIO) -> None:
+    """Check and normalise what is given. Raises ValueError."""
+    if given.withdraw:
+        if given.name:
+            raise ValueError("--withdraw takes only a token")
+        given.withdraw, _, _ = given.withdraw.partition(".")  # of a key authorization, which hooks have as well
+        if not wire.is_token(given.withdraw):
+            raise ValueError("--withdraw: expected the token of a challenge, or its key authorization")
+        return
+    if not given.key_authorization:
+        raise ValueError("expected NAME and KEY_AUTHORIZATION, or --withdraw TOKEN")
+    given.name = given.name.lower().removesuffix(".")
+    if wire.IDENTIFIER_PATTERN.fullmatch(given.name) is None:
+        raise ValueError("NAME: expected a domain name in ASCII (xn--…) or an IP address")
+    if given.key_authorization == "-":
+        given.key_authorization = stdin.read(_LONGEST_INPUT).strip()
+    publisher.parse_key_authorization(given.key_authorization)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        _PROGRAM,
+        usage="wellkeeper-publish [OPTION…] NAME KEY_AUTHORIZATION | --withdraw TOKEN",
+        description=_ABOUT,
+        epilog=_STATUSES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("name", metavar="NAME", nargs="?", help="the identifier that the CA validates")
+    parser.add_argument(
+        "key_authorization", metavar="KEY_AUTHORIZATION", nargs="?", help="TOKEN.THUMBPRINT; - reads standard input"
+    )
+    parser.add_argument("--withdraw", metavar="TOKEN", help="withdraw this token; its key authorization will do, too")
+    _add(parser, "control", "ADDRESS", publisher.DEFAULT_CONTROL, "control address of the responder")
+    _add(parser, "key", "FILE", str(publisher.DEFAULT_KEY), "publishing key, in PEM").type = Path
+    _add(parser, "through", "ADDRESS", publisher.DEFAULT_THROUGH, "read back through the nginx at HOST:PORT")
+    return parser
+
+
+def _add(parser: argparse.ArgumentParser, name: str, kind: str, default: str, about: str) -> argparse.Action:
+    variable = f"WELLKEEPER_PUBLISH_{name.upper()}"
+    return parser.add_argument(
+        f"--{name}",
+        metavar=kind,
+        default=os.environ.get(variable) or default,
+        help=f"{about}; by default from {variable}, else {default}",
+    )
+
+
+if __name__ == "__main__":
+    main()

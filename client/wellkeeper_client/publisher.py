@@ -1,0 +1,107 @@
+"""Publish tokens for another ACME client, prove that nginx serves them, and withdraw them from any process.
+
+    publish ─▶ read back through nginx ─▶ served
+                                     └─▶ withdrawn, PublisherError
+
+Nothing is kept here: a withdrawal asks the responder which publication is active.
+"""
+
+import contextlib
+from pathlib import Path
+from typing import Final
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from wellkeeper_client import permissions, wire
+from wellkeeper_client.nginx_read_back import find_fault
+from wellkeeper_client.publish import ResponderControl, ResponderError
+from wellkeeper_client.signing import Publication
+
+DEFAULT_CONTROL: Final = "unix:/run/wellkeeper/control.sock"
+DEFAULT_KEY: Final = Path("/var/lib/wellkeeper/issuer/publishing_key.pem")
+DEFAULT_THROUGH: Final = "127.0.0.1:80"
+
+_PIN: Final = "Pin the thumbprint of the client's account: see 'Pin the account' in docs/publishing.md."
+_RIGHTS: Final = "Run the client as a user who may read a publishing key, and name it with --key."
+# What a person must do about a refusal, by the type of the problem.
+_REMEDIES: Final = {
+    "not-pinned": _PIN,
+    "unknown-key": "Use a publishing key that the responder trusts: 'wellkeeper trust' shows them.",
+    "clock": "Synchronize the clocks of both hosts.",
+    "expired": "Synchronize the clocks of both hosts.",
+}
+
+
+class PublisherError(Exception):
+    """Nothing is published; the CA must not be asked. Three lines: `what` failed, `why`, and the `remedy`, if any."""
+
+    def __init__(self, what: str, why: str, remedy: str = "") -> None:
+        super().__init__(what, why, remedy)
+        self.lines = tuple(line for line in (what, why, remedy) if line)
+
+    def __str__(self) -> str:
+        return ": ".join(self.lines[:2]) + ". " + " ".join(self.lines[2:])
+
+
+def parse_key_authorization(text: str) -> tuple[str, str]:
+    """Return token and thumbprint (RFC 8555 section 8.1). Raises ValueError."""
+    token, _, thumbprint = text.partition(".")
+    if not wire.is_token(token) or wire.THUMBPRINT_PATTERN.fullmatch(thumbprint) is None:
+        raise ValueError("expected TOKEN.THUMBPRINT, the token of the challenge and 43 characters of base64url")
+    return token, thumbprint
+
+
+def read_publishing_key(path: Path) -> Ed25519PrivateKey:
+    """Return the Ed25519 key of a PEM file. Raises PublisherError, also when others may change the file."""
+    what = f"cannot use publishing key {path}"
+    if fault := permissions.find_fault(path):
+        raise PublisherError(what, fault.why, fault.remedy)
+    try:
+        key = load_pem_private_key(path.read_bytes(), None)
+    except OSError as error:
+        raise PublisherError(what, error.strerror or str(error), _RIGHTS) from error
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise PublisherError(what, f"it is not an unencrypted PEM key ({error})", _RIGHTS) from error
+    if not isinstance(key, Ed25519PrivateKey):
+        raise PublisherError(what, "it is not an Ed25519 key", "Name the publishing key, not an account key.")
+    return key
+
+
+class Publisher:
+    """Publishes at one responder, and reads back through the nginx at `through`, HOST:PORT. Raises PublisherError."""
+
+    def __init__(self, responder: ResponderControl, through: str) -> None:
+        self._responder = responder
+        self._through = through
+
+    def publish(self, name: str, key_authorization: str) -> Publication:
+        """Return when nginx serves the token for this name; withdraw it otherwise. Raises ValueError for bad syntax."""
+        publication = self.send(name, key_authorization)
+        if fault := find_fault(self._through, name, publication):
+            with contextlib.suppress(ResponderError):  # it expires
+                self._responder.withdraw(publication)
+            raise PublisherError(f"nginx at {self._through} does not serve the token for {name}", *fault)
+        return publication
+
+    def send(self, name: str, key_authorization: str) -> Publication:
+        """Publish without reading back."""
+        token, thumbprint = parse_key_authorization(key_authorization)
+        try:
+            return self._responder.publish(token, thumbprint, name)
+        except ResponderError as error:
+            raise _refusal(f"cannot publish the token for {name}", error) from error
+
+    def withdraw(self, token: str) -> None:
+        """Withdraw what is published for the token, if anything is."""
+        try:
+            jti = self._responder.find_jti(token)
+            if jti is not None:
+                self._responder.withdraw_jti(token, jti)
+        except ResponderError as error:
+            raise _refusal(f"cannot withdraw token {token}", error) from error
+
+
+def _refusal(what: str, error: ResponderError) -> PublisherError:
+    return PublisherError(what, str(error), _REMEDIES.get(error.problem or "", ""))
