@@ -33,7 +33,7 @@ from wellkeeper_client.signing import (
 )
 
 _TIMEOUT_SECONDS: Final = 2.0
-_LIFETIME_SECONDS: Final = 600
+LIFETIME_SECONDS: Final = 600
 _PERMIT_SECONDS: Final = 60
 _MAX_REPLY_BYTES: Final = 1 << 20
 _MAX_DETAIL: Final = 300
@@ -71,7 +71,7 @@ class ResponderControl:
         self._now = now
 
     def publish(
-        self, token: str, thumbprint: str, identifier: str, *, lifetime_seconds: int = _LIFETIME_SECONDS
+        self, token: str, thumbprint: str, identifier: str, *, lifetime_seconds: int = LIFETIME_SECONDS
     ) -> Publication:
         """Make the responder answer the token with `token "." thumbprint`. Return the publication, for `withdraw`."""
         now = int(self._now())
@@ -95,7 +95,7 @@ class ResponderControl:
     def withdraw_jti(self, token: str, jti: str) -> None:
         """End the publication with this `jti`."""
         now = int(self._now())
-        withdrawal = Withdrawal(token, jti, now, now + _LIFETIME_SECONDS)
+        withdrawal = Withdrawal(token, jti, now, now + LIFETIME_SECONDS)
         self._call("DELETE", wire.TOKENS_PREFIX + token, message=sign_withdrawal(withdrawal, self._key))
 
     def status(self) -> Mapping[str, Any]:

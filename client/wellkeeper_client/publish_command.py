@@ -1,4 +1,4 @@
-"""The command `wellkeeper-publish`: publish and withdraw tokens for any ACME client on this host."""
+"""The command `wellkeeper-publish`: publish, withdraw, or watch a webroot, for any ACME client on this host."""
 
 import argparse
 import os
@@ -11,15 +11,18 @@ from typing import Final, TextIO
 from wellkeeper_client import publisher, streams, wire
 from wellkeeper_client.publish import ResponderControl
 from wellkeeper_client.publisher import Publisher, PublisherError
+from wellkeeper_client.systemd import Systemd
+from wellkeeper_client.webroot_watch import WebrootWatch
 
 _PROGRAM: Final = "wellkeeper-publish"
 _ABOUT: Final = """\
 Publish the token of an ACME http-01 challenge at this host's responder, for any ACME client.
 
   wellkeeper-publish NAME KEY_AUTHORIZATION    publish; return when nginx serves the token for NAME
-  wellkeeper-publish --withdraw TOKEN          withdraw; a token that is not published is no error
+  wellkeeper-publish --withdraw TOKEN          withdraw; also succeeds if nothing is published
+  wellkeeper-publish --watch DIR               publish what a client writes into the webroot DIR, until SIGTERM
 
-A token that is not withdrawn expires after ten minutes.
+A token that is not withdrawn expires after ten minutes; with --watch, after an hour.
 """
 _STATUSES: Final = "Exit status: 0 done, 1 refused, not served or not withdrawn: do not ask the CA, 2 usage."
 # A key authorization, with a line end.
@@ -51,23 +54,38 @@ def main() -> None:
 def _work(given: argparse.Namespace, now: Callable[[], float]) -> None:
     responder = ResponderControl(given.control, publisher.read_publishing_key(given.key), now=now)
     here = Publisher(responder, given.through)
-    if given.withdraw:
+    if given.watch:
+        watch = WebrootWatch(here, given.watch, _report, time.monotonic)
+        Systemd(os.environ).ready(f"watches {given.watch}")
+        watch.run()
+    elif given.withdraw:
         here.withdraw(given.withdraw)
     else:
         here.publish(given.name, given.key_authorization)
 
 
+def _report(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
+
+
 def _check(given: argparse.Namespace, stdin: TextIO) -> None:
     """Check and normalise what is given. Raises ValueError."""
-    if given.withdraw:
-        if given.name:
-            raise ValueError("--withdraw takes only a token")
+    if [bool(given.watch), bool(given.withdraw), bool(given.name)].count(True) > 1:
+        raise ValueError("NAME, --withdraw and --watch exclude each other")
+    if given.watch:
+        if not given.watch.is_dir():
+            raise ValueError(f"--watch: {given.watch} is not a directory")
+    elif given.withdraw:
         given.withdraw, _, _ = given.withdraw.partition(".")  # of a key authorization, which hooks have as well
         if not wire.is_token(given.withdraw):
             raise ValueError("--withdraw: expected the token of a challenge, or its key authorization")
-        return
+    else:
+        _check_publication(given, stdin)
+
+
+def _check_publication(given: argparse.Namespace, stdin: TextIO) -> None:
     if not given.key_authorization:
-        raise ValueError("expected NAME and KEY_AUTHORIZATION, or --withdraw TOKEN")
+        raise ValueError("expected NAME and KEY_AUTHORIZATION, or --withdraw TOKEN, or --watch DIR")
     given.name = given.name.lower().removesuffix(".")
     if wire.IDENTIFIER_PATTERN.fullmatch(given.name) is None:
         raise ValueError("NAME: expected a domain name in ASCII (xn--…) or an IP address")
@@ -79,7 +97,7 @@ def _check(given: argparse.Namespace, stdin: TextIO) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         _PROGRAM,
-        usage="wellkeeper-publish [OPTION…] NAME KEY_AUTHORIZATION | --withdraw TOKEN",
+        usage="wellkeeper-publish [OPTION…] NAME KEY_AUTHORIZATION | --withdraw TOKEN | --watch DIR",
         description=_ABOUT,
         epilog=_STATUSES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -90,6 +108,7 @@ def _parser() -> argparse.ArgumentParser:
         "key_authorization", metavar="KEY_AUTHORIZATION", nargs="?", help="TOKEN.THUMBPRINT; - reads standard input"
     )
     parser.add_argument("--withdraw", metavar="TOKEN", help="withdraw this token; its key authorization will do, too")
+    parser.add_argument("--watch", metavar="DIR", type=Path, help="the webroot of a client")
     _add(parser, "control", "ADDRESS", publisher.DEFAULT_CONTROL, "control address of the responder")
     _add(parser, "key", "FILE", str(publisher.DEFAULT_KEY), "publishing key, in PEM").type = Path
     _add(parser, "through", "ADDRESS", publisher.DEFAULT_THROUGH, "read back through the nginx at HOST:PORT")

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from wellkeeper_client import permissions, wire
 from wellkeeper_client.nginx_read_back import find_fault
-from wellkeeper_client.publish import ResponderControl, ResponderError
+from wellkeeper_client.publish import LIFETIME_SECONDS, ResponderControl, ResponderError
 from wellkeeper_client.signing import Publication
 
 DEFAULT_CONTROL: Final = "unix:/run/wellkeeper/control.sock"
@@ -81,17 +81,21 @@ class Publisher:
         publication = self.send(name, key_authorization)
         if fault := find_fault(self._through, name, publication):
             with contextlib.suppress(ResponderError):  # it expires
-                self._responder.withdraw(publication)
+                self.end(publication)
             raise PublisherError(f"nginx at {self._through} does not serve the token for {name}", *fault)
         return publication
 
-    def send(self, name: str, key_authorization: str) -> Publication:
+    def send(self, name: str, key_authorization: str, *, lifetime_seconds: int = LIFETIME_SECONDS) -> Publication:
         """Publish without reading back."""
         token, thumbprint = parse_key_authorization(key_authorization)
         try:
-            return self._responder.publish(token, thumbprint, name)
+            return self._responder.publish(token, thumbprint, name, lifetime_seconds=lifetime_seconds)
         except ResponderError as error:
             raise _refusal(f"cannot publish the token for {name}", error) from error
+
+    def end(self, publication: Publication) -> None:
+        """Withdraw this publication, not a later one of its token. Raises ResponderError."""
+        self._responder.withdraw(publication)
 
     def withdraw(self, token: str) -> None:
         """Withdraw what is published for the token, if anything is."""

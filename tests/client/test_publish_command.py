@@ -165,6 +165,7 @@ async def test_process_takes_its_options_from_the_environment(running: Running, 
         ("exämple.com", _AUTHORIZATION),
         ("--withdraw", "short"),
         ("--withdraw", TOKEN, "example.com"),
+        ("--watch", "/nonexistent"),
     ],
     ids=" ".join,
 )

@@ -1,0 +1,159 @@
+"""wellkeeper-publish --watch: files of a webroot become publications at a real responder."""
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from tests.responder.conftest import Running
+from tests.responder.http import Reply, ask_until
+from tests.responder.messages import KEY, NOW, OTHER_THUMBPRINT, OTHER_TOKEN, THUMBPRINT, TOKEN, TRUST
+from wellkeeper_client import wire
+from wellkeeper_client.publish import ResponderControl
+from wellkeeper_client.publisher import Publisher
+from wellkeeper_client.webroot_watch import WebrootWatch, read_regular
+
+_AUTHORIZATION = f"{TOKEN}.{THUMBPRINT}"
+
+
+class Watched:
+    """A watched webroot; `now` is its clock."""
+
+    def __init__(self, folder: Path, control: object) -> None:
+        self.challenges = folder / "webroot/.well-known/acme-challenge"
+        self.lines: list[str] = []
+        self.now = 0.0
+        responder = ResponderControl(str(control), KEY, now=lambda: NOW)
+        publisher = Publisher(responder, "127.0.0.1:1")
+        self._watch = WebrootWatch(publisher, folder / "webroot", self.lines.append, lambda: self.now)
+
+    async def look(self) -> None:
+        await asyncio.to_thread(self._watch.look)
+
+    def write(self, token: str = TOKEN, text: str = _AUTHORIZATION) -> None:
+        self.challenges.mkdir(parents=True, exist_ok=True)
+        (self.challenges / token).write_text(text)
+
+
+@pytest.fixture
+def watched(running: Running, tmp_path: Path) -> Watched:
+    return Watched(tmp_path, running.control)
+
+
+async def test_file_is_published_while_it_is_there(running: Running, watched: Watched) -> None:
+    await watched.look()  # there is no directory yet
+    watched.write(text=f"{_AUTHORIZATION}\n")
+    for _ in range(2):
+        await watched.look()
+        assert (await running.get(TOKEN)).body == _AUTHORIZATION.encode()
+    (watched.challenges / TOKEN).unlink()
+    await watched.look()
+    assert (await running.get(TOKEN)).status == 404
+    assert watched.lines == [f"published {TOKEN}", f"withdrew {TOKEN}"]
+
+
+async def test_file_that_is_still_being_written_is_published_when_it_is_complete(
+    running: Running, watched: Watched
+) -> None:
+    for text in ("", _AUTHORIZATION[:10], _AUTHORIZATION[:-1]):
+        watched.write(text=text)
+        await watched.look()
+        assert (await running.get(TOKEN)).status == 404
+    watched.write()
+    await watched.look()
+    assert (await running.get(TOKEN)).status == 200
+
+
+async def test_file_that_is_written_again_with_the_same_content_stays_published(
+    running: Running, watched: Watched
+) -> None:
+    watched.write()
+    await watched.look()
+    watched.write(text=f"{_AUTHORIZATION}\n")
+    await watched.look()
+    assert (await running.get(TOKEN)).status == 200
+    assert watched.lines == [f"published {TOKEN}"]
+
+
+async def test_file_whose_name_is_not_its_token_is_left_alone(running: Running, watched: Watched) -> None:
+    watched.write()
+    file = watched.challenges / TOKEN
+    file.rename(file.with_name(OTHER_TOKEN))  # its content is for another token
+    await watched.look()
+    assert watched.lines == []
+    assert (await running.get(OTHER_TOKEN)).status == 404
+
+
+async def test_new_content_replaces_the_publication(running: Running, watched: Watched) -> None:
+    watched.write()
+    await watched.look()
+    watched.write(text="junk")
+    await watched.look()
+    assert (await running.get(TOKEN)).status == 404
+
+
+async def test_links_pipes_and_other_names_are_left_alone(running: Running, watched: Watched, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").write_text(_AUTHORIZATION)
+    watched.write("index.html", "hello")
+    (watched.challenges / TOKEN).symlink_to(tmp_path / "elsewhere")
+    os.mkfifo(watched.challenges / OTHER_TOKEN)
+    await watched.look()
+    assert watched.lines == []
+    assert (await running.get(TOKEN)).status == 404
+
+
+async def test_refusal_is_reported_once_and_retried_each_second(running: Running, watched: Watched) -> None:
+    watched.write(text=f"{TOKEN}.{OTHER_THUMBPRINT}")
+    for watched.now in (0.0, 0.5, 1.0, 2.0):
+        await watched.look()
+    assert len(watched.lines) == 1
+    assert OTHER_THUMBPRINT in watched.lines[0]
+    running.responder.replace_trust(replace(TRUST, account_thumbprints=(OTHER_THUMBPRINT,)))
+    await watched.look()
+    assert len(watched.lines) == 1
+    watched.now = 3.0
+    await watched.look()
+    assert watched.lines[1:] == [f"published {TOKEN}"]
+
+
+async def test_withdrawal_that_fails_is_reported(running: Running, watched: Watched) -> None:
+    watched.write()
+    await watched.look()
+    (watched.challenges / TOKEN).unlink()
+    await running.responder.stop()
+    await watched.look()
+    assert watched.lines[1].startswith(f"cannot withdraw {TOKEN}: cannot reach")
+
+
+async def test_sigterm_withdraws_everything(running: Running, tmp_path: Path) -> None:
+    running.clock.step(time.time() - NOW)
+    watched = Watched(tmp_path, running.control)
+    watched.write()
+    key = tmp_path / "key.pem"
+    key.write_bytes(KEY.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    options = ("--control", str(running.control), "--key", str(key), "--watch", str(tmp_path / "webroot"))
+    command = (sys.executable, "-m", "wellkeeper_client.publish_command", *options)
+    process = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.PIPE)
+    await ask_until(running.public, wire.CHALLENGE_PREFIX + TOKEN, _is_answered, seconds=60)
+    process.send_signal(signal.SIGTERM)
+    _, told = await process.communicate()
+    assert (process.returncode, told.decode().splitlines()) == (0, [f"published {TOKEN}", f"withdrew {TOKEN}"])
+    assert (await running.get(TOKEN)).status == 404
+
+
+def _is_answered(reply: Reply) -> bool:
+    return reply.status == 200
+
+
+def test_file_that_was_replaced_since_it_was_found_is_not_read(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text(_AUTHORIZATION)
+    (tmp_path / "link").symlink_to(tmp_path / "file")
+    os.mkfifo(tmp_path / "pipe")
+    found = {name: read_regular(tmp_path / name) for name in ("file", "link", "pipe", "gone")}
+    assert found == {"file": _AUTHORIZATION, "link": "", "pipe": "", "gone": ""}
