@@ -58,6 +58,9 @@ _SECTIONS: Final = {
         "rehearse": Place(
             "wellkeeper_issuer.commands.rehearse:rehearse", "Dry run: try a renewal without touching what is live."
         ),
+        "publish": Place(
+            "wellkeeper_issuer.commands.publish:publish", "Publish a token of another ACME client on all nodes."
+        ),
     },
     "Inspect": {
         "status": Place("wellkeeper_issuer.commands.status:status", "Show all certificates and what needs attention."),

@@ -142,8 +142,8 @@ async def test_sigterm_withdraws_everything(running: Running, tmp_path: Path) ->
     process = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.PIPE)
     await ask_until(running.public, wire.CHALLENGE_PREFIX + TOKEN, _is_answered, seconds=60)
     process.send_signal(signal.SIGTERM)
-    _, told = await process.communicate()
-    assert (process.returncode, told.decode().splitlines()) == (0, [f"published {TOKEN}", f"withdrew {TOKEN}"])
+    _, reported = await process.communicate()
+    assert (process.returncode, reported.decode().splitlines()) == (0, [f"published {TOKEN}", f"withdrew {TOKEN}"])
     assert (await running.get(TOKEN)).status == 404
 
 

@@ -77,6 +77,12 @@ class PlayedAgent:
             await self._changed.wait()
         return self.bundle
 
+    async def holds_any(self, *, is_so: bool) -> None:
+        """Wait until there is a publication that was not withdrawn, or none."""
+        while bool(self._publications()) != is_so:
+            self._changed.clear()
+            await self._changed.wait()
+
     async def lists(self, lineages: set[str]) -> None:
         """Wait until the manifest lists these certificates."""
         while self.listed != lineages:
@@ -87,6 +93,7 @@ class PlayedAgent:
         async for update in self._relay.follow(Kind.PUBLICATION, Kind.MANIFEST, Kind.BUNDLE, Kind.WRAP):
             self._stored |= {one.key: one for one in update.records}
             if update.is_whole:
+                self._changed.set()
                 self._open()
                 await self._report()
 

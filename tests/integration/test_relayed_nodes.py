@@ -7,8 +7,12 @@ import pytest
 
 from stand.daemon import IssuerDaemon
 from tests.integration.observed import asked, error_of, orders, outcomes
-from tests.integration.played_agents import PlayedFleet, played_fleet
+from tests.integration.played_agents import NAME, PlayedFleet, played_fleet
+from tests.responder.http import ask
+from tests.responder.messages import TOKEN
+from wellkeeper_client import trust_file, wire
 from wellkeeper_node.agent.report import CertificateState
+from wellkeeper_responder.settings import UnixAddress
 
 pytestmark = pytest.mark.integration
 
@@ -138,3 +142,31 @@ async def test_issuer_on_a_host_without_nginx_renews_for_its_nodes(folder: Path)
             assert (await agent.has(1)).pair.chain_pem == live_chain(fleet)
         assert (await fleet.host.issuer.run("status", "--check")).exit_code == 0
         assert (await fleet.host.issuer.run("renew")).exit_code == 0
+
+
+async def test_token_of_another_client_is_served_by_all_nodes_or_withdrawn_from_all(folder: Path) -> None:
+    async with played_fleet(folder, NODES) as fleet:
+        issuer = fleet.host.issuer
+        [thumbprint, *_] = trust_file.read(issuer.trust_path).account_thumbprints
+        publish = ("publish", NAME, f"{TOKEN}.{thumbprint}")
+        await issuer.run_well(*publish)
+        await _held(fleet, is_so=True)
+        await issuer.run_well("publish", "--withdraw", TOKEN)
+        await _held(fleet, is_so=False)
+        fleet.agents["web3"].cause = "nginx denies it"
+        async with IssuerDaemon(issuer):
+            refused = await issuer.run(*publish)
+            assert (refused.exit_code, refused.out) == (1, "")
+            assert "node 'web3' at 127.0.0.1:80" in refused.err
+            await _held(fleet, is_so=False)
+            await issuer.run_well(*publish, "--without", "web3")
+        await _held(fleet, is_so=True)
+
+
+async def _held(fleet: PlayedFleet, *, is_so: bool) -> None:
+    """Check that this host serves the token or not, and wait until each node has a publication that counts or not."""
+    address = UnixAddress(fleet.host.responder.public_socket)
+    served = await ask(address, "GET", wire.CHALLENGE_PREFIX + TOKEN, {wire.READ_BACK_HEADER: "1"})
+    assert (served.status == 200) is is_so
+    for agent in fleet.agents.values():
+        await agent.holds_any(is_so=is_so)

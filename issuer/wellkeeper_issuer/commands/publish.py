@@ -1,0 +1,77 @@
+"""publish: answer the challenges of another ACME client on all nodes."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from wellkeeper_issuer.commands.terminal import interrupts, options
+
+if TYPE_CHECKING:
+    from wellkeeper_node.model import Answer
+
+# A key authorization, with a line end.
+_LONGEST_INPUT: Final = 1024
+
+
+@click.command()
+@click.argument("name", required=False)
+@click.argument("key_authorization", required=False)
+@click.option("--withdraw", metavar="TOKEN", help="Withdraw this token; its key authorization will do, too.")
+@click.option(
+    "--without",
+    metavar="NODE",
+    multiple=True,
+    help="Ask the CA although this node does not answer; may be repeated. For a node that is away for longer.",
+)
+@options.config_option
+def publish(
+    name: str | None,
+    key_authorization: str | None,
+    withdraw: str | None,
+    without: tuple[str, ...],
+    config: Path | None,
+) -> None:
+    """Publish the token of another ACME client on all nodes, for hooks of certbot, lego, dehydrated and others.
+
+    NAME is the identifier that the CA validates, KEY_AUTHORIZATION is TOKEN.THUMBPRINT, and - reads it from standard
+    input. Ends when every node that answers challenges serves the token through its own nginx. Otherwise, withdraw it
+    and fail. The account must be pinned, as for wellkeeper-publish, which does the same on this host alone.
+
+    A token that is not withdrawn expires after half an hour.
+
+    Exit status: 0 all nodes serve it, or it is withdrawn; 1 not: do not ask the CA; 2 usage or settings.
+    """
+    from wellkeeper_issuer.assembly.publishing import publish_for_client, withdraw_for_client
+
+    if bool(withdraw) == bool(key_authorization) or (withdraw and name):
+        raise click.UsageError("Expected NAME and KEY_AUTHORIZATION, or --withdraw TOKEN.")
+    if withdraw:
+        token = _token(withdraw)
+        interrupts.run(withdraw_for_client(options.read(config), token))
+    else:
+        answer = _answer(name, key_authorization or "")
+        interrupts.run(publish_for_client(options.read(config), answer, without))
+
+
+def _token(text: str) -> str:
+    """Return the token of a key authorization, or the token itself."""
+    from wellkeeper_client import wire
+
+    token, _, _ = text.partition(".")
+    if not wire.is_token(token):
+        raise click.BadParameter("expected the token of a challenge, or its key authorization", param_hint="--withdraw")
+    return token
+
+
+def _answer(name: str | None, text: str) -> "Answer":
+    from wellkeeper_client.publisher import parse_key_authorization
+    from wellkeeper_issuer.settings.values import parse_identifier
+    from wellkeeper_node.model import Answer
+
+    try:
+        given = sys.stdin.read(_LONGEST_INPUT).strip() if text == "-" else text
+        return Answer(*parse_key_authorization(given), parse_identifier(name))
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
