@@ -8,42 +8,82 @@ from typing import Any, Final
 import click
 
 from wellkeeper_issuer.assembly import build
-from wellkeeper_issuer.commands import trust_file
+from wellkeeper_issuer.commands import client_accounts, trust_file
 from wellkeeper_issuer.commands.terminal import options
 from wellkeeper_issuer.commands.terminal.json_output import print_json
 from wellkeeper_issuer.commands.trust_file import HostTrust
 from wellkeeper_issuer.location import settings_path
+from wellkeeper_issuer.outside.host.client_accounts import ClientAccount
 from wellkeeper_issuer.settings import Settings
 from wellkeeper_issuer.settings.certificate_table import CertificateSettings
 
 # The snippets, as nginx in a container of the examples sees them.
 IN_PROGRAM: Final = "/var/lib/wellkeeper/program/snippets"
 _INDENT: Final = "  "
+_FILE: Final = click.Path(path_type=Path, readable=False)
 
 
 @click.command()
 @click.option("--write", is_flag=True, help="Write the trust file, and show how it changed.")
+@click.option(
+    "--account-key",
+    "first_keys",
+    multiple=True,
+    metavar="FILE...",
+    type=_FILE,
+    help="Show the thumbprint of another client's account key (JWK, PEM or DER); with --write, pin the account.",
+)
+@click.argument("more_keys", nargs=-1, metavar="", type=_FILE)
+@click.option("--clients", is_flag=True, help="The same for all accounts that certbot, acme.sh, lego and others have.")
+@click.option("--home", "homes", multiple=True, type=_FILE, help="Look in this home directory, too, with --clients.")
 @options.config_option
 @options.json_option
-def trust(config: Path | None, as_json: bool, write: bool) -> None:
+def trust(  # noqa: PLR0913 - its options
+    config: Path | None,
+    *,
+    as_json: bool,
+    write: bool,
+    first_keys: tuple[Path, ...],
+    more_keys: tuple[Path, ...],
+    clients: bool,
+    homes: tuple[Path, ...],
+) -> None:
     """Show what the responder must trust, and the nginx lines to copy.
 
     With --write, write it to the trust file (by default trust.toml beside the settings), and wait up to 5 seconds
     until the responders have read it. One that does not run, or reads another file, is only noted.
+
+    --account-key and --clients show accounts of other ACME clients. With --write, they become account_thumbprints of
+    the settings first. A pinned account can get certificates for every name whose tokens 'wellkeeper publish'
+    publishes for it.
     """
-    settings = options.read(config, is_for_standbys=not write)
-    host = trust_file.find(settings, settings_path(config))
+    if (more_keys and not first_keys) or (homes and not clients):
+        raise click.UsageError("files need --account-key, and --home needs --clients")
+    settings, path = options.read(config, is_for_standbys=not write), settings_path(config)
+    accounts = _accounts((*first_keys, *more_keys), homes, has_all=clients)
+    if write and accounts:
+        client_accounts.pin(path, settings, accounts)
+        settings = options.read(config)
+    host = trust_file.find(settings, path)
     is_written = write and not host.is_current
     if is_written:
         trust_file.write(host, build.history(settings.state_dir))
     lagging = _await_responders(settings, host) if write else {}
     if as_json:
         responders = {"responders": {node: why or None for node, why in lagging.items()}}
-        print_json(to_json(settings, host, is_written=is_written) | responders)
+        shown = {"accounts": client_accounts.to_json(accounts, host.pinned)}
+        print_json(to_json(settings, host, is_written=is_written) | responders | shown)
     elif write:
         click.echo(_written(host, lagging), nl=False)
+    elif first_keys or clients:
+        client_accounts.show(accounts, host.pinned)
     else:
         click.echo(explain(settings, host))
+
+
+def _accounts(files: tuple[Path, ...], homes: tuple[Path, ...], *, has_all: bool) -> tuple[ClientAccount, ...]:
+    """Return the accounts of these files, and all that are found. Raises SettingsError."""
+    return (*client_accounts.read(files), *(client_accounts.find(homes) if has_all else ()))
 
 
 def to_json(settings: Settings, host: HostTrust, *, is_written: bool) -> dict[str, Any]:

@@ -51,6 +51,11 @@ class HostTrust:
         return (self.found or Trust()) - self.wanted
 
     @property
+    def pinned(self) -> frozenset[str]:
+        """The thumbprints of the accounts in the file."""
+        return frozenset(self.found.account_thumbprints if self.found else ())
+
+    @property
     def ids(self) -> frozenset[str]:
         """The wanted values as a responder reports them."""
         keys = map(decode_public_key, self.wanted.publishing_keys)
@@ -116,6 +121,8 @@ def wanted_trust(settings: Settings) -> tuple[Trust, Mapping[str, str]]:
     accounts: dict[str, str] = {}
     for url, account_key in folder.account_keys():
         accounts.setdefault(account_thumbprint(account_key), url)
+    for thumbprint in settings.account_thumbprints:
+        accounts.setdefault(thumbprint, "another client's account")
     following = [encode_public_key(key) for key in (one.following for one in signing) if key is not None]
     former = [encode_public_key(key) for key in (folder.publishing.former,) if key is not None]
     notes = accounts | dict.fromkeys(following, "the next key") | dict.fromkeys(former, "the former key")

@@ -31,7 +31,7 @@ from wellkeeper_issuer.settings.tables import (
     NotificationsSettings,
     RehearsalSettings,
 )
-from wellkeeper_issuer.settings.value_types import AbsolutePath, Contact, PositiveNumber, SomeCaNames
+from wellkeeper_issuer.settings.value_types import AbsolutePath, Contact, PositiveNumber, SomeCaNames, Thumbprint
 from wellkeeper_issuer.settings.values import parse_ca_name
 from wellkeeper_issuer.settings.web_table import WebSettings
 
@@ -77,6 +77,13 @@ class Settings(Frozen):
     trust_file: AbsolutePath | None = Field(
         default=None,
         description="The responder's trust file. By default `trust.toml` beside the settings.",
+    )
+    account_thumbprints: tuple[Thumbprint, ...] = Field(
+        default=(),
+        description=(
+            "Accounts of other ACME clients: responders also answer for these, for every name, when `wellkeeper "
+            "publish` publishes their tokens. RFC 7638 thumbprints; `wellkeeper trust --account-key` adds them."
+        ),
     )
     certificates_owner: str | None = Field(
         default=None,

@@ -1,7 +1,7 @@
 """Read the settings' files: the main one, and the drop-ins in the directory beside it in the order of their names.
 
 For `issuer.toml` that directory is `issuer.d`. A drop-in, `issuer.d/*.toml`, may contain only `[[certificates]]`,
-`[[nodes]]` and, in one file, `[fleet]`: never a command, nor the address of a CA.
+`[[nodes]]`, `account_thumbprints` and, in one file, `[fleet]`: never a command, nor the address of a CA.
 """
 
 import hashlib
@@ -21,11 +21,13 @@ from wellkeeper_node.advice import files as remedies
 
 CERTIFICATES: Final = "certificates"
 NODES: Final = "nodes"
+ACCOUNTS: Final = "account_thumbprints"
 FLEET: Final = "fleet"
 # The nginx of this host, which needs no table.
 IMPLICIT_NODE: Final = "local"
-# The drop-ins' tables follow those of the main file.
-LISTS: Final = (CERTIFICATES, NODES)
+_TABLES: Final = (CERTIFICATES, NODES)
+# The drop-ins' values follow those of the main file.
+LISTS: Final = (*_TABLES, ACCOUNTS)
 Location = tuple[int | str, ...]
 
 _HEADER: Final = re.compile(r"\s*(\[\[?)\s*([\w\"'-]+(?:\s*\.\s*[\w\"'-]+)*)\s*\]")
@@ -41,7 +43,7 @@ class TomlFile:
     values: dict[str, Any]
 
     def tables(self, key: str) -> list[Any]:
-        """Return the tables of one of LISTS; none if they are not a list, which `check` reports."""
+        """Return the values of one of LISTS; none if they are not a list, which `check` reports."""
         found = self.values.get(key)
         return found if isinstance(found, list) else []
 
@@ -85,7 +87,7 @@ class Sources:
     def place(self, location: Location) -> tuple[TomlFile, Location]:
         """Return the file of a location in the merged values, and the location in that file."""
         match location:
-            case (("certificates" | "nodes") as key, int(index), *rest):
+            case (str(key), int(index), *rest) if key in LISTS:
                 if key == NODES and self._has_implicit_node:
                     index -= 1
                 for file in self.files:
@@ -179,16 +181,17 @@ def _read_drop_ins(folder: Path) -> Iterator[TomlFile]:
 
 def _misplaced(file: TomlFile, main: Path) -> list[str]:
     texts = [
-        f"{key!r} does not belong here: drop-ins may contain only [[certificates]], [[nodes]] and [fleet]; move it to"
-        f" {main}"
+        f"{key!r} does not belong here: drop-ins may contain only [[certificates]], [[nodes]], {ACCOUNTS} and [fleet];"
+        f" move it to {main}"
         for key in file.values
         if key not in {*LISTS, FLEET}
     ]
     texts += [
         f"{key} must be tables; write [[{key}]] with two brackets"
-        for key in LISTS
+        for key in _TABLES
         if not isinstance(file.values.get(key, []), list)
     ]
+    texts += [] if isinstance(file.values.get(ACCOUNTS, []), list) else [f"{ACCOUNTS} must be a list of strings"]
     return texts
 
 

@@ -66,6 +66,17 @@ def _ip_identifier(text: str) -> Identifier:
     return Identifier(IdentifierType.IP, parse(bare).compressed)
 
 
+def parse_thumbprint(value: object) -> str:
+    """Check an RFC 7638 thumbprint; raises ValueError."""
+    text = parse_text(value)
+    if re.fullmatch("[A-Za-z0-9_-]{43}", text) is None:
+        raise ValueError(
+            f"{text!r:.80} is not an RFC 7638 thumbprint, 43 characters of base64url; 'wellkeeper trust --account-key"
+            " FILE' shows that of a key"
+        )
+    return text
+
+
 def parse_address(value: object) -> tuple[str, int]:
     """Parse `HOST:PORT` or `[IPV6]:PORT`; raises ValueError."""
     text = parse_text(value)
