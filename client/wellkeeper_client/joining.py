@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X
 
 from wellkeeper_client import wire
 from wellkeeper_client.json_values import canonical, decode, encode, parse_object, parse_text, parse_texts
+from wellkeeper_client.publishers import Publisher, parse_publisher
 from wellkeeper_client.records import NAME_PATTERN
 from wellkeeper_client.signing import decode_public_key
 
@@ -46,13 +47,16 @@ class Pins:
     account_thumbprints: tuple[str, ...]
     publishing_keys: tuple[str, ...]
     fleet_keys: tuple[str, ...]
+    publishers: tuple[Publisher, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
+        """Return them as JSON has them; without publishers, as earlier versions do."""
+        publishers = [one.to_json() for one in self.publishers]
         return {
             "account_thumbprints": list(self.account_thumbprints),
             "publishing_keys": list(self.publishing_keys),
             "fleet_keys": list(self.fleet_keys),
-        }
+        } | ({"publishers": publishers} if publishers else {})
 
     @property
     def digest(self) -> str:
@@ -215,7 +219,10 @@ def parse_pins(found: object) -> Pins:
         decode_public_key(key)
     if not (accounts and publishing and fleet):
         raise ValueError("accounts, publishing keys and fleet keys must not be empty")
-    return Pins(accounts, publishing, fleet)
+    publishers = found.get("publishers", [])
+    if not isinstance(publishers, list):
+        raise ValueError("publishers must be a list")
+    return Pins(accounts, publishing, fleet, tuple(map(parse_publisher, publishers)))
 
 
 def parse_invite(text: str) -> Invite:

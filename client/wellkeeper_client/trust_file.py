@@ -1,9 +1,10 @@
 """The trust file: the public values that a responder and a node trust, as TOML. A command writes it, they read it.
 
-Three keys are required, `fleet_keys` comes before them, and none is unknown, so that no beginning of a file that we
-wrote is a valid file: a reader never takes half of one. Format and rules: docs/design/0018-trust-file.md.
+Three keys are required, the others come before them, and none is unknown, so that no beginning of a file that we wrote
+is a valid file: a reader never takes half of one. Format and rules: docs/design/0018-trust-file.md.
 """
 
+import json
 import os
 import re
 import stat
@@ -15,17 +16,22 @@ from typing import Any, Final
 
 from wellkeeper_client import permissions, wire
 from wellkeeper_client.foreign_text import one_line
+from wellkeeper_client.publishers import Publisher, find_conflict, parse_publisher
 from wellkeeper_client.signing import decode_public_key
 
 NAME: Final = "trust.toml"
+# A file with publishers has version 2: earlier versions refuse it, and would not know whom to trust with what.
 VERSION: Final = 1
+VERSION_WITH_PUBLISHERS: Final = 2
 # A thousand accounts; a host has a few.
 MAX_BYTES: Final = 64 * 1024
 WRITE: Final = "Run 'wellkeeper trust --write' on the issuer's host."
 _REQUIRED: Final = ("version", "account_thumbprints", "publishing_keys")
 # Absent on hosts without a fleet, so that earlier versions read their file.
 _FLEET_KEYS: Final = "fleet_keys"
-_KEYS: Final = (*_REQUIRED, _FLEET_KEYS)
+_PUBLISHERS: Final = "publishers"
+_LISTS: Final = (*_REQUIRED[1:], _FLEET_KEYS)
+_KEYS: Final = (*_REQUIRED, _FLEET_KEYS, _PUBLISHERS)
 _PLACE: Final = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)$")
 _LONGEST_VALUE: Final = 60
 _HEADER: Final = (
@@ -38,12 +44,13 @@ _HEADER: Final = (
 class Trust:
     """RFC 7638 thumbprints of ACME accounts, and base64url of raw Ed25519 public keys; each value once, in order.
 
-    Responders use the first two, nodes the fleet keys.
+    Responders use all but the fleet keys, which nodes use.
     """
 
     account_thumbprints: tuple[str, ...] = ()
     publishing_keys: tuple[str, ...] = ()
     fleet_keys: tuple[str, ...] = ()
+    publishers: tuple[Publisher, ...] = ()
 
     def __or__(self, other: "Trust") -> "Trust":
         """Return what either trusts."""
@@ -54,9 +61,9 @@ class Trust:
         return Trust(*(tuple(value for value in one if value not in less) for one, less in self._beside(other)))
 
     def __bool__(self) -> bool:
-        return bool(self.account_thumbprints or self.publishing_keys or self.fleet_keys)
+        return any(getattr(self, field.name) for field in fields(self))
 
-    def _beside(self, other: "Trust") -> Iterator[tuple[tuple[str, ...], tuple[str, ...]]]:
+    def _beside(self, other: "Trust") -> Iterator[tuple[tuple[Any, ...], tuple[Any, ...]]]:
         """Yield each list with the same one of the other."""
         for field in fields(self):
             yield getattr(self, field.name), getattr(other, field.name)
@@ -101,7 +108,9 @@ def parse(data: bytes, path: Path) -> Trust:
         raise TrustError(f"{path}:{line}: not valid TOML: {_PLACE.sub('', str(error))}", WRITE) from error
     for where, complaint in _complaints(found):
         raise TrustError(f"{path}:{_line_of(text, where)}: {complaint}", WRITE)
-    return Trust(*(tuple(dict.fromkeys(found.get(key, ()))) for key in _KEYS[1:]))
+    publishers = tuple(parse_publisher(one) for one in found.get(_PUBLISHERS, ()))
+    accounts, publishing, fleet = (tuple(dict.fromkeys(found.get(key, ()))) for key in _LISTS)
+    return Trust(accounts, publishing, fleet, publishers)
 
 
 def to_toml(trust: Trust, notes: Mapping[str, str] | None = None) -> str:
@@ -109,12 +118,30 @@ def to_toml(trust: Trust, notes: Mapping[str, str] | None = None) -> str:
     accounts = _list("account_thumbprints", trust.account_thumbprints, notes or {})
     keys = _list("publishing_keys", trust.publishing_keys, notes or {})
     return (
-        f"{_HEADER}version = {VERSION}\n\n"
-        f"{_fleet_part(trust, notes or {})}"
+        f"{_HEADER}version = {_version_of(bool(trust.publishers))}\n\n"
+        f"{_publishers_part(trust)}{_fleet_part(trust, notes or {})}"
         "# Answer the CA for these ACME accounts: RFC 7638 thumbprints of their keys.\n"
         f"{accounts}\n"
         "# Accept publications signed with these keys: base64url of the raw Ed25519 public keys.\n"
         f"{keys}"
+    )
+
+
+def _version_of(has_publishers: bool) -> int:
+    return VERSION_WITH_PUBLISHERS if has_publishers else VERSION
+
+
+def _publishers_part(trust: Trust) -> str:
+    """Return inline tables, each in one line, since the tables of `[[publishers]]` would have to come last."""
+    if not trust.publishers:
+        return ""
+    lines = [
+        f"  {{ {', '.join(f'{key} = {json.dumps(value)}' for key, value in one.to_json().items())} }},\n"
+        for one in trust.publishers
+    ]
+    return (
+        "# Accept publications signed with these keys only for these accounts and names.\n"
+        f"{_PUBLISHERS} = [\n{''.join(lines)}]\n\n"
     )
 
 
@@ -143,14 +170,29 @@ def _complaints(found: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for key in _REQUIRED:
         if key not in found:
             yield "", f"the key {key} is missing"
-    if type(found["version"]) is not int or found["version"] != VERSION:
-        yield "version", f"version is {_shown(found['version'])}, this program reads version {VERSION}"
+    version = _version_of(_PUBLISHERS in found)
+    if type(found["version"]) is not int or found["version"] != version:
+        part = "with" if _PUBLISHERS in found else "without"
+        known = f"{version} {part} publishers"
+        yield "version", f"version is {_shown(found['version'])}, this program reads version {known}"
     for key in sorted(found.keys() - set(_KEYS)):
         yield key, f"unknown key {_shown(key)}, expected {', '.join(_KEYS)}"
     yield from _of_list(found, "account_thumbprints", _check_thumbprint)
     yield from _of_list(found, "publishing_keys", decode_public_key)
     if _FLEET_KEYS in found:
         yield from _of_list(found, _FLEET_KEYS, decode_public_key)
+    if _PUBLISHERS in found and (complaint := _of_publishers(found[_PUBLISHERS], found["publishing_keys"])):
+        yield _PUBLISHERS, complaint
+
+
+def _of_publishers(found: object, publishing_keys: list[str]) -> str:
+    """Return what is wrong with the publishers; "" if nothing is."""
+    if not isinstance(found, list) or not found:
+        return f"{_PUBLISHERS} must be a non-empty list of tables"
+    try:
+        return find_conflict(map(parse_publisher, found), publishing_keys)
+    except ValueError as error:
+        return str(error)
 
 
 def _of_list(found: dict[str, Any], key: str, check: Callable[[str], object]) -> Iterator[tuple[str, str]]:

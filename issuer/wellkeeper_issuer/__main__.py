@@ -84,6 +84,9 @@ _SECTIONS: Final = {
         "reload": Place("wellkeeper_issuer.commands.reload:reload", "Make the daemon read its settings again."),
         "revoke": Place("wellkeeper_issuer.commands.revoke:revoke", "Revoke a certificate and replace it."),
         "key": Place("wellkeeper_issuer.commands.key:key", "Show and rotate the keys that nodes trust."),
+        "publisher": Place(
+            "wellkeeper_issuer.commands.publisher:publisher", "Let other ACME clients publish with keys of their own."
+        ),
         "backup": Place("wellkeeper_issuer.commands.backup:backup", "Write an encrypted backup of this issuer."),
         "restore": Place("wellkeeper_issuer.commands.restore:restore", "Restore a backup on a host without state."),
         "promote": Place("wellkeeper_issuer.commands.promote:promote", "Make this standby the issuer after its loss."),

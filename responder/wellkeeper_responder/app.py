@@ -68,6 +68,7 @@ class Responder:
         self._metrics.add_gauge(
             "wellkeeper_waiting_polls", "Long polls that are waiting.", lambda: self._fetches.waiting_count
         )
+        self._metrics.tokens_of_publishers = self._tokens_of_publishers
         self._listeners: dict[str, list[Listener]] = {"public": [], "control": []}
 
     @property
@@ -80,8 +81,8 @@ class Responder:
 
     def replace_trust(self, trust: Trust) -> None:
         """Trust these accounts and keys instead. A token of an account that is not among them gets 404 at once."""
-        self._keys.replace(map(decode_public_key, trust.publishing_keys))
-        self._tokens.pin(frozenset(trust.account_thumbprints))
+        self._keys.replace(map(decode_public_key, trust.publishing_keys), trust.publishers)
+        self._tokens.pin(frozenset(trust.account_thumbprints), trust.publishers)
         self._trust = trust
 
     async def start(self) -> None:
@@ -127,10 +128,14 @@ class Responder:
     ) -> None:
         await self.stop()
 
-    def _trusted(self) -> dict[str, list[str]]:
+    def _tokens_of_publishers(self) -> dict[str, float]:
+        return {one.name: self._tokens.count_of(one.name) for one in self._trust.publishers}
+
+    def _trusted(self) -> dict[str, list[Any]]:
         return {
             "account_thumbprints": list(self._trust.account_thumbprints),
             "publishing_key_ids": list(self._keys.key_ids),
+            "publishers": [one.to_json() for one in self._trust.publishers],
         }
 
     async def _listen(self, kind: str, address: Address, mode: int, handler: Handler) -> None:

@@ -50,7 +50,7 @@ class Parts:
     holds: Holds
     instance_id: str
     # What the responder trusts, and the members of /v1/status that do not change.
-    trusted: Callable[[], dict[str, list[str]]]
+    trusted: Callable[[], dict[str, list[Any]]]
     facts: dict[str, Any]
 
 
@@ -103,20 +103,21 @@ class Control:
         note_signature(request)
 
     async def _publish(self, request: web.BaseRequest) -> web.StreamResponse:
-        parts = self._parts
+        parts, publisher = self._parts, ""
         try:
             message = await _message(request)
             publication = parts.keys.check_publication(message, self._now())
+            publisher = parts.keys.publisher_of(message)
             note_signature(request)
             _check_path(request, publication.token)
-            published = parts.tokens.publish(publication)
+            published = parts.tokens.publish(publication, publisher)
             parts.holds.end(publication.token)
         except WireError as error:
-            parts.metrics.publications[error.name] += 1
+            parts.metrics.count_publication(error.name, publisher)
             raise
-        parts.metrics.publications["created" if published.is_new else "unchanged"] += 1
+        parts.metrics.count_publication("created" if published.is_new else "unchanged", publisher)
         fields = {"token": publication.token, "identifier": publication.identifier, "jti": publication.jti}
-        _log.info("publish", extra={"fields": fields | {"is_new": published.is_new}})
+        _log.info("publish", extra={"fields": fields | {"is_new": published.is_new} | _named(publisher)})
         reply: dict[str, Any] = {
             "instance_id": parts.instance_id,
             "expires_in_seconds": round(published.expires_in_seconds, 3),
@@ -132,15 +133,16 @@ class Control:
         try:
             message = await _message(request)
             withdrawal = parts.keys.check_withdrawal(message, self._now())
+            publisher = parts.keys.publisher_of(message)
             note_signature(request)
             _check_path(request, withdrawal.token)
-            was_active = parts.tokens.withdraw(withdrawal)
+            was_active = parts.tokens.withdraw(withdrawal, publisher)
         except WireError as error:
             parts.metrics.withdrawals[error.name] += 1
             raise
         parts.metrics.withdrawals["ended" if was_active else "unknown"] += 1
         fields = {"token": withdrawal.token, "jti": withdrawal.publication_jti, "was_active": was_active}
-        _log.info("withdraw", extra={"fields": fields})
+        _log.info("withdraw", extra={"fields": fields | _named(publisher)})
         return web.Response(status=204, headers=_HEADERS)
 
     async def _show(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -216,6 +218,11 @@ def _allowed(request: web.BaseRequest, actions: dict[str, _Action]) -> _Action:
         allow = ", ".join(actions)
         raise WireError(405, "method-not-allowed", f"expected {allow}", {"Allow": allow})
     return action
+
+
+def _named(publisher: str) -> dict[str, str]:
+    """Return the field that names a publisher in the log; none for the issuer."""
+    return {"publisher": publisher} if publisher else {}
 
 
 def _token(raw_path: str) -> str | None:

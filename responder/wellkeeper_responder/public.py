@@ -44,10 +44,12 @@ class Public:
         if request.method not in {"GET", "HEAD"}:
             self._metrics.fetches["other", "405"] += 1
             return _refusal(405, "only GET and HEAD\n", {"Allow": "GET, HEAD"})
-        key_authorization = self._tokens.answer(token)
+        hosts = request.headers.getall(hdrs.HOST, [])
+        host = hosts[0] if len(hosts) == 1 else None
+        key_authorization = self._tokens.answer(token, host)
         if key_authorization is None and wire.READ_BACK_HEADER not in request.headers:
             await self._holds.wait(token)
-            key_authorization = self._tokens.answer(token)
+            key_authorization = self._tokens.answer(token, host)
         self._record(request, token, 404 if key_authorization is None else 200)
         if key_authorization is None:
             return _refusal(404, wire.NO_SUCH_TOKEN)

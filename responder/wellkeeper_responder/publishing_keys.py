@@ -14,7 +14,8 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from wellkeeper_client import wire
-from wellkeeper_client.signing import Permit, Publication, Withdrawal, key_id
+from wellkeeper_client.publishers import Publisher
+from wellkeeper_client.signing import Permit, Publication, Withdrawal, decode_public_key, key_id
 from wellkeeper_client.wire import WireError
 
 _CLAIMS: Final[Mapping[str, frozenset[str]]] = {
@@ -25,19 +26,27 @@ _CLAIMS: Final[Mapping[str, frozenset[str]]] = {
 
 
 class PublishingKeys:
-    """The public keys that a responder trusts; two at a time while one is being replaced."""
+    """The public keys that a responder trusts: the issuer's, two during a rotation, and those of publishers."""
 
-    def __init__(self, keys: Iterable[Ed25519PublicKey]) -> None:
+    def __init__(self, keys: Iterable[Ed25519PublicKey], publishers: Iterable[Publisher] = ()) -> None:
         self._keys: Mapping[str, Ed25519PublicKey] = {}
-        self.replace(keys)
+        self._publishers: Mapping[str, str] = {}
+        self.replace(keys, publishers)
 
-    def replace(self, keys: Iterable[Ed25519PublicKey]) -> None:
-        """Trust these keys instead, from the next message on."""
-        self._keys = {key_id(key): key for key in keys}
+    def replace(self, keys: Iterable[Ed25519PublicKey], publishers: Iterable[Publisher] = ()) -> None:
+        """Trust these keys instead, from the next message on. A key that occurs twice counts as the publisher's."""
+        named = [(one.name, decode_public_key(key)) for one in publishers for key in one.publishing_keys]
+        self._publishers = {key_id(key): name for name, key in named}
+        self._keys = {key_id(key): key for key in (*keys, *(key for _, key in named))}
 
     @property
     def key_ids(self) -> tuple[str, ...]:
-        return tuple(self._keys)
+        """Return the ids of the issuer's keys."""
+        return tuple(one for one in self._keys if one not in self._publishers)
+
+    def publisher_of(self, message: bytes) -> str:
+        """Return the name of the publisher whose key signed this checked message; "" for the issuer's."""
+        return self._publishers.get(str(_header(message).get("kid")), "")
 
     def check_publication(self, message: bytes, now: float) -> Publication:
         """Return the publication; `now` is UNIX time. Raises WireError: 413 size, 400 form, 401 key, time."""
@@ -63,8 +72,10 @@ class PublishingKeys:
         return Withdrawal(claims["token"], claims["publication_jti"], claims["iat"], claims["exp"])
 
     def check_permit(self, message: bytes, now: float) -> Permit:
-        """Return the withdrawal or the permit, as `check_publication` does."""
+        """Return the withdrawal or the permit, as `check_publication` does; 403 for a publisher, who only publishes."""
         claims = self._check(message, wire.READ_TYPE, now)
+        if publisher := self.publisher_of(message):
+            raise WireError(403, "not-allowed", f"the key of publisher {publisher} only publishes and withdraws tokens")
         return Permit(claims["iat"], claims["exp"])
 
     def _check(self, message: bytes, expected_type: str, now: float) -> dict[str, Any]:

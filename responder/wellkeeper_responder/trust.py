@@ -48,6 +48,7 @@ class TrustFile:
             return f"answers nothing: {self._complaint}" if self._complaint else "answers nothing yet"
         trust = self._given | (self._trust or _NOTHING)
         counted = f"accounts trusted: {len(trust.account_thumbprints)}, publishing keys: {len(trust.publishing_keys)}"
+        counted += f", publishers: {len(trust.publishers)}" if trust.publishers else ""
         return f"{counted}; {self._consequence}: {self._complaint}" if self._complaint else counted
 
     @property
@@ -113,7 +114,9 @@ def _changes(former: Trust, trust: Trust) -> dict[str, list[str]]:
         "added_fleet_keys": added.fleet_keys,
         "removed_fleet_keys": removed.fleet_keys,
     }
-    return {name: list(values) for name, values in changes.items() if values}
+    named = {"added_publishers": added.publishers, "removed_publishers": removed.publishers}
+    texts = changes | {name: tuple(map(str, found)) for name, found in named.items()}
+    return {name: list(values) for name, values in texts.items() if values}
 
 
 def _stamp(path: Path) -> object:

@@ -18,6 +18,9 @@ from wellkeeper_client.joining import (
     parse_refusal,
     parse_request,
 )
+from wellkeeper_client.publishers import Publisher
+
+PUBLISHER = Publisher("certbot", ("t" * 43,), (OTHER,), ("a.example",))
 
 
 def line(**changes: Any) -> str:  # noqa: ANN401 - JSON
@@ -158,9 +161,22 @@ def test_other_answers_are_refused(changes: dict[str, Any]) -> None:
 
 def test_digest_of_the_pins_covers_each_value_and_its_place() -> None:
     parts = (PINS.account_thumbprints, PINS.publishing_keys, PINS.fleet_keys)
-    more = [Pins(*(one + (WEB9,) * (place == index) for index, one in enumerate(parts))) for place in range(3)]
+    more = [replace(PINS, **{name: (*getattr(PINS, name), WEB9)}) for name in PINS.to_json()]
     swapped = Pins(parts[0], parts[2], parts[1])
-    assert len({one.digest for one in (PINS, swapped, *more)}) == 5
+    with_publisher = replace(PINS, publishers=(PUBLISHER,))
+    assert len({one.digest for one in (PINS, swapped, with_publisher, *more)}) == 6
+
+
+def test_pins_without_publishers_are_those_of_earlier_versions() -> None:
+    assert "publishers" not in PINS.to_json()
+    assert parse_pins(PINS.to_json()) == PINS
+
+
+def test_publishers_travel_with_the_pins() -> None:
+    pins = replace(PINS, publishers=(PUBLISHER,))
+    assert parse_pins(pins.to_json()) == pins
+    with pytest.raises(ValueError, match="publishers must be a list"):
+        parse_pins(PINS.to_json() | {"publishers": {}})
 
 
 @pytest.mark.parametrize("changes", [{"account_thumbprints": ["x"]}, {"publishing_keys": ["x"]}, {"fleet_keys": []}])

@@ -1,6 +1,7 @@
 """The trust file's format: what is accepted, what is refused, and where."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,11 +9,15 @@ import pytest
 from tests.responder import messages
 from tests.unprivileged import as_unprivileged_user, shared_folder
 from wellkeeper_client import trust_file
+from wellkeeper_client.publishers import Publisher
 from wellkeeper_client.trust_file import MAX_BYTES, Trust, TrustError, parse, read, to_toml
 
 ONE, TWO, THREE = ("A" * 43, "B" * 43, "C" * 43)
 TRUST = Trust((ONE, TWO), (THREE,))
 OF_A_FLEET = Trust((ONE, TWO), (THREE,), (TWO, ONE))
+PUBLISHER = Publisher("certbot", (TWO,), (TWO,), ("a.example", "*.b.example"))
+LEGO = Publisher("lego", (ONE, TWO), (ONE,), ("2001:db8::1",))
+WITH_PUBLISHERS = replace(OF_A_FLEET, publishers=(PUBLISHER, LEGO))
 PATH = Path("/etc/wellkeeper/trust.toml")
 
 
@@ -22,7 +27,7 @@ def refusal(text: str | bytes) -> str:
     return str(caught.value)
 
 
-@pytest.mark.parametrize("trust", [TRUST, OF_A_FLEET], ids=["one host", "fleet"])
+@pytest.mark.parametrize("trust", [TRUST, OF_A_FLEET, WITH_PUBLISHERS], ids=["one host", "fleet", "publishers"])
 @pytest.mark.parametrize("notes", [{}, {ONE: "letsencrypt", THREE: 'a "quoted"\nline # \\'}], ids=["plain", "noted"])
 def test_written_file_is_read_with_the_same_values(trust: Trust, notes: dict[str, str]) -> None:
     text = to_toml(trust, notes)
@@ -33,6 +38,7 @@ def test_written_file_is_read_with_the_same_values(trust: Trust, notes: dict[str
 def test_file_without_a_fleet_is_as_earlier_versions_wrote_it() -> None:
     """An earlier version refuses unknown keys."""
     assert "fleet" not in to_toml(TRUST)
+    assert "publishers" not in to_toml(OF_A_FLEET)
 
 
 def test_example_of_the_design_page_is_valid() -> None:
@@ -41,7 +47,7 @@ def test_example_of_the_design_page_is_valid() -> None:
     assert parse("\n".join(example).encode(), page) == messages.TRUST
 
 
-@pytest.mark.parametrize("trust", [TRUST, OF_A_FLEET], ids=["one host", "fleet"])
+@pytest.mark.parametrize("trust", [TRUST, OF_A_FLEET, WITH_PUBLISHERS], ids=["one host", "fleet", "publishers"])
 def test_no_beginning_of_a_file_is_a_valid_file(trust: Trust) -> None:
     data = to_toml(trust, {THREE: "the next one"}).encode()
     accepted = []
@@ -69,6 +75,16 @@ def test_values_count_once() -> None:
         ("x = " + "[" * 10_000, "trust.toml:1: not valid TOML: "),
         (to_toml(TRUST).replace("version = 1", "version = 2"), ":3: version is 2, this program reads version 1"),
         (to_toml(TRUST).replace("version = 1", "version = true"), ":3: version is True, this program reads version 1"),
+        (
+            to_toml(WITH_PUBLISHERS).replace("version = 2", "version = 1"),
+            ":3: version is 1, this program reads version 2",
+        ),
+        (to_toml(WITH_PUBLISHERS).replace("*.b", "*b"), ":6: certbot: '*b.example' is neither a name in lower case,"),
+        (to_toml(replace(TRUST, publishers=(LEGO, LEGO))), ":6: two publishers are named 'lego'"),
+        (
+            to_toml(TRUST).replace("version = 1", "version = 2\npublishers = []"),
+            ":4: publishers must be a non-empty list",
+        ),
         (to_toml(TRUST) + "more = 1\n", ":15: unknown key 'more', expected version, account_thumbprints,"),
         (to_toml(TRUST) + "[section]\n", ":15: unknown key 'section', expected version"),
         (to_toml(TRUST).replace(TWO, TWO[1:]), f":8: '{TWO[1:]}' in account_thumbprints: expected 43 characters"),

@@ -2,12 +2,14 @@
 
 import logging
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.responder.messages import OTHER_THUMBPRINT, THUMBPRINT, TRUST
 from wellkeeper_client import services
+from wellkeeper_client.publishers import Publisher
 from wellkeeper_client.trust_file import Trust, to_toml
 from wellkeeper_responder.trust import TrustFile
 
@@ -216,3 +218,15 @@ def test_file_of_another_user_is_trusted_with_this_uid(followed: Followed) -> No
     assert "belongs to another user" in followed.reports()[0][1]
     TrustFile(followed.path, followed.taken.append, owner=ISSUER).read()
     assert followed.taken == [TRUST]
+
+
+def test_publishers_are_reported_by_what_they_may_do(valid: Followed) -> None:
+    certbot = Publisher("certbot", (THUMBPRINT,), (OTHER_THUMBPRINT,), ("a.example",))
+    valid.write(replace(TRUST, publishers=(certbot,)))
+    valid.look()
+    words = f"certbot with key {OTHER_THUMBPRINT} publishes for a.example and accounts {THUMBPRINT}"
+    assert valid.fields() == {"file": str(valid.path), "added_publishers": [words]}
+    assert valid.file.status == "accounts trusted: 1, publishing keys: 1, publishers: 1"
+    valid.write(TRUST)
+    valid.look()
+    assert valid.fields() == {"file": str(valid.path), "removed_publishers": [words]}

@@ -1,9 +1,10 @@
 """Find the CAs whose account a responder does not trust, at the start and not on the day they are needed."""
 
 import asyncio
+import json
 import logging
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
 
 from wellkeeper_issuer.errors import SettingsError
 from wellkeeper_issuer.outside.keys.accounts import AccountFolder
@@ -87,12 +88,24 @@ async def _await_trust_of(client: "ResponderClient", wanted: frozenset[str]) -> 
             status = await client.status()
         except PublishError as error:
             return f"{error.what}: {error.why}" if error.why else error.what
-        trusted = (status.get("account_thumbprints"), status.get("publishing_key_ids"))
-        if wanted <= {one for values in trusted if isinstance(values, list) for one in values if isinstance(one, str)}:
+        if wanted <= set(_trusted(status)):
             return ""
         if clock.monotonic() >= until:
             return f"the responder of node {client.node!r} does not trust these values: check its log and its --trust"
         await clock.sleep(_POLL_SECONDS)
+
+
+def publisher_id(members: Mapping[str, Any]) -> str:
+    """Return a text that differs for two publishers that are not the same in everything."""
+    return json.dumps(members, sort_keys=True)
+
+
+def _trusted(status: Mapping[str, Any]) -> Iterator[str]:
+    """Yield thumbprints, key ids and the ids of publishers that a responder reports."""
+    for member in ("account_thumbprints", "publishing_key_ids", "publishers"):
+        values = status.get(member)
+        for one in values if isinstance(values, list) else ():
+            yield publisher_id(one) if isinstance(one, dict) else str(one)
 
 
 def all_pins(settings: Settings, accounts: AccountFolder) -> tuple[tuple[Pin, ...], dict[str, str]]:

@@ -151,7 +151,7 @@ def pins(settings: Settings) -> Pins:
     wanted, _ = trust_file.wanted_trust(settings)
     if not wanted.fleet_keys:
         raise SettingsError("cannot invite a node", "there is no fleet key", "Run 'wellkeeper fleet listen ADDRESS'.")
-    return Pins(wanted.account_thumbprints, wanted.publishing_keys, wanted.fleet_keys)
+    return Pins(wanted.account_thumbprints, wanted.publishing_keys, wanted.fleet_keys, wanted.publishers)
 
 
 async def _check_name(settings: Settings, name: str) -> None:

@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from wellkeeper_client import trust_file
+from wellkeeper_client.publishers import Publisher, find_conflict
 from wellkeeper_client.signing import decode_public_key, encode_public_key, key_id
 from wellkeeper_client.trust_file import Trust, TrustError
 from wellkeeper_issuer.assembly import build
+from wellkeeper_issuer.assembly.pins import publisher_id
 from wellkeeper_issuer.errors import SettingsError
 from wellkeeper_issuer.outside.keys.fleet_keys import FleetKeys
 from wellkeeper_issuer.outside.keys.key_files import account_thumbprint
@@ -53,13 +55,16 @@ class HostTrust:
     @property
     def pinned(self) -> frozenset[str]:
         """The thumbprints of the accounts in the file."""
-        return frozenset(self.found.account_thumbprints if self.found else ())
+        found = self.found or Trust()
+        of_publishers = (one for publisher in found.publishers for one in publisher.account_thumbprints)
+        return frozenset((*found.account_thumbprints, *of_publishers))
 
     @property
     def ids(self) -> frozenset[str]:
         """The wanted values as a responder reports them."""
         keys = map(decode_public_key, self.wanted.publishing_keys)
-        return frozenset((*self.wanted.account_thumbprints, *map(key_id, keys)))
+        publishers = (publisher_id(one.to_json()) for one in self.wanted.publishers)
+        return frozenset((*self.wanted.account_thumbprints, *map(key_id, keys), *publishers))
 
     @property
     def content(self) -> str:
@@ -126,7 +131,20 @@ def wanted_trust(settings: Settings) -> tuple[Trust, Mapping[str, str]]:
     following = [encode_public_key(key) for key in (one.following for one in signing) if key is not None]
     former = [encode_public_key(key) for key in (folder.publishing.former,) if key is not None]
     notes = accounts | dict.fromkeys(following, "the next key") | dict.fromkeys(former, "the former key")
-    return Trust(tuple(accounts), tuple(publishing), tuple(fleet)), notes
+    return Trust(tuple(accounts), tuple(publishing), tuple(fleet), _publishers(settings, publishing)), notes
+
+
+def _publishers(settings: Settings, publishing_keys: list[str]) -> tuple[Publisher, ...]:
+    """Return those of the settings. Raises SettingsError if two of them, or the issuer and one, have the same key."""
+    found = tuple(
+        Publisher(one.name, one.account_thumbprints, one.publishing_keys, one.identifiers)
+        for one in settings.publishers
+    )
+    if conflict := find_conflict(found, publishing_keys):
+        raise SettingsError(
+            "the [[publishers]] of the settings cannot be trusted", conflict, "Give each publisher a key of its own."
+        )
+    return found
 
 
 def write(host: HostTrust, history: History) -> None:
@@ -145,13 +163,15 @@ def write(host: HostTrust, history: History) -> None:
 
 
 def _lines(trust: Trust) -> list[str]:
-    return [f"{name}: {value}" for name, values in members(trust).items() for value in values]
+    named = members(trust) | {"publishers": list(map(str, trust.publishers))}
+    return [f"{name}: {value}" for name, values in named.items() for value in values]
 
 
-def members(trust: Trust) -> dict[str, list[str]]:
+def members(trust: Trust) -> dict[str, list[Any]]:
     """Return the values as JSON has them."""
     return {
         "account_thumbprints": list(trust.account_thumbprints),
         "publishing_keys": list(trust.publishing_keys),
         "fleet_keys": list(trust.fleet_keys),
+        "publishers": [one.to_json() for one in trust.publishers],
     }

@@ -21,6 +21,7 @@ from wellkeeper_issuer.settings.ca_tables import CaSettings
 from wellkeeper_issuer.settings.certificate_table import EXTERNAL, CertificateSettings
 from wellkeeper_issuer.settings.complaints import complaint, key_of, mistakes
 from wellkeeper_issuer.settings.files import Location, Sources, read_sources
+from wellkeeper_issuer.settings.publisher_table import PublisherSettings
 from wellkeeper_issuer.settings.salvage import without_mistakes
 from wellkeeper_issuer.settings.tables import (
     FleetSettings,
@@ -79,11 +80,7 @@ class Settings(Frozen):
         description="The responder's trust file. By default `trust.toml` beside the settings.",
     )
     account_thumbprints: tuple[Thumbprint, ...] = Field(
-        default=(),
-        description=(
-            "Accounts of other ACME clients: responders also answer for these, for every name, when `wellkeeper "
-            "publish` publishes their tokens. RFC 7638 thumbprints; `wellkeeper trust --account-key` adds them."
-        ),
+        default=(), description="Accounts of other ACME clients, which `wellkeeper trust --account-key` adds."
     )
     certificates_owner: str | None = Field(
         default=None,
@@ -161,6 +158,10 @@ class Settings(Frozen):
         default=(), description="The certificates to obtain and renew; drop-ins may add more."
     )
 
+    publishers: tuple[PublisherSettings, ...] = Field(
+        default=(), description="Other ACME clients with publishing keys of their own; drop-ins may add more."
+    )
+
     def contradictions(self) -> list[tuple[Location, str]]:
         """Return mistakes that no single value shows, with locations: nested directories and unknown CAs."""
         found: list[tuple[Location, str]] = []
@@ -193,6 +194,7 @@ class Settings(Frozen):
             ("cas", [ca.name for ca in self.cas]),
             ("nodes", [node.name for node in self.nodes]),
             ("certificates", [certificate.name for certificate in self.certificates]),
+            ("publishers", [publisher.name for publisher in self.publishers]),
         )
         for what, given in names:
             first: dict[str, int] = {}

@@ -1,7 +1,8 @@
 """Read the settings' files: the main one, and the drop-ins in the directory beside it in the order of their names.
 
 For `issuer.toml` that directory is `issuer.d`. A drop-in, `issuer.d/*.toml`, may contain only `[[certificates]]`,
-`[[nodes]]`, `account_thumbprints` and, in one file, `[fleet]`: never a command, nor the address of a CA.
+`[[nodes]]`, `[[publishers]]`, `account_thumbprints` and, in one file, `[fleet]`: never a command, nor the address of a
+CA.
 """
 
 import hashlib
@@ -21,11 +22,12 @@ from wellkeeper_node.advice import files as remedies
 
 CERTIFICATES: Final = "certificates"
 NODES: Final = "nodes"
+PUBLISHERS: Final = "publishers"
 ACCOUNTS: Final = "account_thumbprints"
 FLEET: Final = "fleet"
 # The nginx of this host, which needs no table.
 IMPLICIT_NODE: Final = "local"
-_TABLES: Final = (CERTIFICATES, NODES)
+_TABLES: Final = (CERTIFICATES, NODES, PUBLISHERS)
 # The drop-ins' values follow those of the main file.
 LISTS: Final = (*_TABLES, ACCOUNTS)
 Location = tuple[int | str, ...]
@@ -181,8 +183,8 @@ def _read_drop_ins(folder: Path) -> Iterator[TomlFile]:
 
 def _misplaced(file: TomlFile, main: Path) -> list[str]:
     texts = [
-        f"{key!r} does not belong here: drop-ins may contain only [[certificates]], [[nodes]], {ACCOUNTS} and [fleet];"
-        f" move it to {main}"
+        f"{key!r} does not belong here: drop-ins may contain only [[certificates]], [[nodes]], [[publishers]],"
+        f" {ACCOUNTS} and [fleet]; move it to {main}"
         for key in file.values
         if key not in {*LISTS, FLEET}
     ]

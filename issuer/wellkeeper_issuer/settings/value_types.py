@@ -73,6 +73,10 @@ CaName = Annotated[str, WithJsonSchema(_CA)]
 CaNames = Annotated[tuple[str, ...], BeforeValidator(values.parse_cas), _cas()]
 SomeCaNames = Annotated[tuple[str, ...], BeforeValidator(values.parse_cas), Field(min_length=1), _cas(minItems=1)]
 Thumbprint = Annotated[str, BeforeValidator(values.parse_thumbprint), _text("[A-Za-z0-9_-]{43}$")]
+PublishingKey = Annotated[str, BeforeValidator(values.parse_publishing_key), _text("[A-Za-z0-9_-]{43}$")]
+PublisherIdentifier = Annotated[
+    str, BeforeValidator(values.parse_publisher_identifier), _text(r"\s*(?:\*\.)?[^\s*]+\s*$")
+]
 Contact = Annotated[str, BeforeValidator(values.parse_contact), _text(rf"(?:mailto:)?{values.EMAIL_ADDRESS}$")]
 Webhook = Annotated[str, BeforeValidator(values.parse_webhook), _text(f"{values.WEBHOOK}$")]
 CertificateIdentifier = Annotated[

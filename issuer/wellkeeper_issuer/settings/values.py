@@ -77,6 +77,23 @@ def parse_thumbprint(value: object) -> str:
     return text
 
 
+def parse_publishing_key(value: object) -> str:
+    """Check a publishing key; raises ValueError."""
+    text = parse_text(value)
+    if re.fullmatch("[A-Za-z0-9_-]{43}", text) is None:
+        raise ValueError(
+            f"{text!r:.80} is not a publishing key, 43 characters of base64url; 'wellkeeper publisher add' makes one"
+        )
+    return text
+
+
+def parse_publisher_identifier(value: object) -> str:
+    """Return a name (A-labels), `*.` before a name, or an IP address in its one spelling; raises ValueError."""
+    text = parse_text(value).strip()
+    prefix = "*." if text.startswith("*.") else ""
+    return prefix + parse_identifier(text.removeprefix(prefix)).value
+
+
 def parse_address(value: object) -> tuple[str, int]:
     """Parse `HOST:PORT` or `[IPV6]:PORT`; raises ValueError."""
     text = parse_text(value)

@@ -175,7 +175,8 @@ def _check_trust(places: _Places, invite: Invite) -> None:
     found = _read_trust(places)
     if found is None or places.is_replaced:
         return
-    if Pins(found.account_thumbprints, found.publishing_keys, found.fleet_keys).digest != invite.pins:
+    trusted = Pins(found.account_thumbprints, found.publishing_keys, found.fleet_keys, found.publishers)
+    if trusted.digest != invite.pins:
         raise FleetError(
             f"cannot replace {places.trust_file}", "it trusts other keys than those of this fleet", _REPLACE
         )
@@ -209,7 +210,7 @@ async def _ask(invite: Invite, keys: NodeKeys) -> JoinAnswer:
 def _write_trust(places: _Places, answer: JoinAnswer) -> None:
     """Write the trust file, unless it is there: `_check_trust` compared it. Raises FleetError."""
     pins = answer.pins
-    wanted = Trust(pins.account_thumbprints, pins.publishing_keys, pins.fleet_keys)
+    wanted = Trust(pins.account_thumbprints, pins.publishing_keys, pins.fleet_keys, pins.publishers)
     if _read_trust(places) != wanted:
         _write(places.trust_file, trust_file.to_toml(wanted))
         happened = Happened(What.TRUST_WRITTEN, str(places.trust_file), {"fleet_keys": ", ".join(wanted.fleet_keys)})

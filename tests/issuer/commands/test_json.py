@@ -31,6 +31,7 @@ ELSEWHERE = {
     f"revoke {NAME}": 1,
     f"setup --certificate {NAME}": 1,
     "restore {folder}/none": 1,
+    "publisher add x --account-key {folder}/none --identifier a.example": 2,
     "promote": 2,
     "engine check redis://127.0.0.1:1": 2,
 }
@@ -60,6 +61,7 @@ HERE = {
     "certificate add new.example": 1,
     "certificate add new.example --no-renew": 0,
     "certificate remove old.example --yes": 0,
+    "publisher list": 0,
     "fleet listen 10.0.0.1:8404": 0,
     "node list": 0,
     "node invites": 0,

@@ -60,6 +60,7 @@ def test_json_has_the_public_values_and_live_paths(program: Program, arguments: 
         "account_thumbprints": list(wanted.account_thumbprints),
         "publishing_keys": list(wanted.publishing_keys),
         "fleet_keys": [],
+        "publishers": [],
     }
     assert found["trust"] == values
     assert found["live"] == {"a.example": f"{program.certificates_dir}/live/a.example"}
@@ -69,7 +70,7 @@ def test_json_has_the_public_values_and_live_paths(program: Program, arguments: 
         "is_written": bool(arguments),
         "fault": None,
         "added": values,
-        "removed": {"account_thumbprints": [], "publishing_keys": [], "fleet_keys": []},
+        "removed": {"account_thumbprints": [], "publishing_keys": [], "fleet_keys": [], "publishers": []},
     }
     assert found["responders"].keys() == ({"local"} if arguments else set())
 

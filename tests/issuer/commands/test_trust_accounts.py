@@ -119,7 +119,7 @@ def test_files_and_homes_need_their_option(ready: Program, arguments: tuple[str,
 
 
 @pytest.mark.parametrize("text", ["account_thumbprints = []\n", "[[nodes]]\nname = 'b'\n"])
-def test_drop_in_of_somebody_else_is_not_changed(ready: Program, text: str) -> None:
+def test_drop_in_of_another_author_is_not_changed(ready: Program, text: str) -> None:
     drop_in = ready.config.with_suffix(".d") / "pinned-accounts.toml"
     drop_in.parent.mkdir()
     drop_in.write_text(text)

@@ -129,7 +129,7 @@ def test_drop_in_may_contain_neither_commands_nor_a_ca(tmp_path: Path) -> None:
     path = write(tmp_path, "", a=one("a.example"), b=f"ca = 'google'\n[nginx]\n{one('b.example')}")
     assert complaint(path).splitlines() == [
         f"issuer.d/b.toml: {key!r} does not belong here: drop-ins may contain only [[certificates]], [[nodes]], "
-        "account_thumbprints and [fleet]; move it to issuer.toml"
+        "[[publishers]], account_thumbprints and [fleet]; move it to issuer.toml"
         for key in ("ca", "nginx")
     ]
 

@@ -1,0 +1,127 @@
+"""publisher add and list: keys of other ACME clients, and what they may publish."""
+
+import stat
+from pathlib import Path
+
+import pytest
+
+from tests.issuer.commands.conftest import Program
+from tests.issuer.commands.test_trust_accounts import write_key
+from tests.json_docs import assert_documented
+from tests.unprivileged import UNPRIVILEGED_ID
+from wellkeeper_client import trust_file
+from wellkeeper_client.publishers import Publisher
+from wellkeeper_client.signing import encode_public_key
+from wellkeeper_issuer.outside.keys import key_files
+
+
+@pytest.fixture
+def ready(program: Program) -> Program:
+    program.configure("a.example")
+    program.make_keys()
+    return program
+
+
+def key_of(program: Program, name: str) -> Path:
+    return program.config.parent / f"publishers/{name}.pem"
+
+
+def public_key(program: Program, name: str) -> str:
+    private = key_files.read_ed25519_key(key_of(program, name), "publishing key")
+    return encode_public_key(private.public_key())
+
+
+def add(program: Program, name: str, *more: str) -> tuple[str, ...]:
+    key = program.folder / f"{name}.key"
+    if not key.exists():
+        write_key(key)
+    return ("publisher", "add", name, "--account-key", str(key), "--identifier", "*.B.example", *more)
+
+
+def test_added_publisher_is_in_the_trust_file_once_it_is_written(ready: Program) -> None:
+    thumbprint = write_key(ready.folder / "certbot.key")
+    finished = ready.run(*add(ready, "certbot", "--identifier", "2001:db8:0::1"))
+    assert finished.exit_code == 0, finished.err
+    assert finished.out.startswith("certbot may publish for *.b.example, 2001:db8::1.\n")
+    assert f"  publishing key  {key_of(ready, 'certbot')}, for its owner only\n" in finished.out
+    assert stat.S_IMODE(key_of(ready, "certbot").stat().st_mode) == 0o600
+    wanted = Publisher("certbot", (thumbprint,), (public_key(ready, "certbot"),), ("*.b.example", "2001:db8::1"))
+    assert "certbot    no" in ready.run("publisher", "list").out
+    written = ready.run("trust", "--write")
+    assert f"  + publishers: {wanted}\n" in written.out
+    assert trust_file.read(ready.config.with_name("trust.toml")).publishers == (wanted,)
+    listed = ready.run("publisher", "list", "--json").json()
+    assert_documented("publisher list", listed)
+    assert listed["publishers"] == [wanted.to_json() | {"is_trusted": True}]
+    assert " yes " in ready.run("trust", "--account-key", str(ready.folder / "certbot.key")).out
+
+
+def test_removed_file_revokes_the_publisher(ready: Program) -> None:
+    ready.run(*add(ready, "certbot"))
+    ready.run("trust", "--write")
+    (ready.config.with_suffix(".d") / "publisher-certbot.toml").unlink()
+    assert "  - publishers: certbot with key " in ready.run("trust", "--write").out
+    assert trust_file.read(ready.config.with_name("trust.toml")).publishers == ()
+    assert ready.run("publisher", "list").out.split() == ["PUBLISHER", "TRUSTED", "ACCOUNTS", "NAMES"]
+
+
+@pytest.mark.root
+def test_key_belongs_to_the_user_of_the_client(ready: Program) -> None:
+    found = ready.run(*add(ready, "certbot", "--user", "nobody"), "--json").json()
+    assert_documented("publisher add", found)
+    status = Path(found["key_file"]).stat()
+    assert (status.st_uid, stat.S_IMODE(status.st_mode)) == (UNPRIVILEGED_ID, 0o600)
+
+
+def test_key_of_an_interrupted_run_is_kept(ready: Program) -> None:
+    key_of(ready, "certbot").parent.mkdir(mode=0o755)
+    key_files.make_ed25519_key(key_of(ready, "certbot"))
+    before = public_key(ready, "certbot")
+    assert ready.run(*add(ready, "certbot"), "--json").json()["publishing_keys"] == [before]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--user", "no-such-user"), "cannot make a key for no-such-user\n  this host has no such user\n"),
+        (("--identifier", "nothing"), "cannot add the publisher\n  identifiers: Value error, 'nothing' is neither"),
+        (("--account-key", "/none"), "cannot read account key /none\n"),
+    ],
+)
+def test_mistakes_make_no_key(ready: Program, arguments: tuple[str, ...], words: str) -> None:
+    finished = ready.run(*add(ready, "certbot", *arguments))
+    assert (finished.exit_code, finished.out) == (2, "")
+    assert words in finished.err
+    assert not key_of(ready, "certbot").exists()
+
+
+def test_name_that_leads_elsewhere_is_refused(ready: Program) -> None:
+    write_key(ready.folder / "x.key")
+    arguments = ("--account-key", str(ready.folder / "x.key"), "--identifier", "a.example")
+    finished = ready.run("publisher", "add", "../x", *arguments)
+    assert "cannot add the publisher\n  name: " in finished.err
+
+
+def test_second_publisher_needs_another_name(ready: Program) -> None:
+    ready.run(*add(ready, "certbot"))
+    finished = ready.run(*add(ready, "certbot"))
+    assert "there is a publisher named certbot already" in finished.err
+
+
+def test_key_that_two_hold_is_refused(ready: Program) -> None:
+    key = key_files.read_ed25519_key(ready.state_dir / "publishing_key.pem", "publishing key")
+    own = encode_public_key(key.public_key())
+    text = f"[[publishers]]\nname = 'x'\naccount_thumbprints = ['{own}']\npublishing_keys = ['{own}']\n"
+    with ready.config.open("a") as file:
+        file.write(f"\n{text}identifiers = ['a.example']\n")
+    finished = ready.run("trust")
+    assert finished.exit_code == 2
+    assert f"the publishing key {own} of x is also that of the issuer" in finished.err
+
+
+@pytest.mark.parametrize("key", ["short", 7])
+def test_publishing_key_of_the_settings_is_checked(ready: Program, key: object) -> None:
+    text = f"[[publishers]]\nname = 'x'\naccount_thumbprints = ['{'A' * 43}']\npublishing_keys = [{key!r}]\n"
+    with ready.config.open("a") as file:
+        file.write(f"\n{text}identifiers = ['a.example']\n")
+    assert ready.run("trust").exit_code == 2
