@@ -25,6 +25,7 @@ CORE: Final = (
     *NODE,
     "wellkeeper_issuer.model",
     "wellkeeper_issuer.errors",
+    "wellkeeper_issuer.messages",
     "wellkeeper_issuer.records",
     "wellkeeper_issuer.ports",
     "wellkeeper_issuer.advice",

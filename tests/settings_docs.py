@@ -19,7 +19,13 @@ SCHEMA: Final = DOCS / "settings.schema.json"
 _TOP_LEVEL: Final = "Top level"
 _HEAD: Final = "| key | value | default | meaning |\n| --- | --- | --- | --- |\n"
 _BOUNDS: Final = {"minimum": "at least", "exclusiveMinimum": "greater than"}
-_KINDS: Final = {"string": "string", "boolean": "true or false", "integer": "whole number", "number": "number"}
+_KINDS: Final = {
+    "string": "string",
+    "boolean": "true or false",
+    "integer": "whole number",
+    "number": "number",
+    "object": "table",
+}
 
 Schema = Mapping[str, Any]
 
@@ -85,7 +91,7 @@ def _kind(value: Schema, whole: Schema) -> str:
         return " or ".join(dict.fromkeys(kinds))
     if "items" in value:
         kind = _kind(value["items"], whole)
-        return f"list of {kind}s" if kind else ""
+        return f"list of {kind}{'' if 'enum' in value['items'] else 's'}" if kind else ""
     return _scalar(value)
 
 

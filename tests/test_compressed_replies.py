@@ -19,9 +19,10 @@ from tests.imports import module_name, source_files
 from wellkeeper_client import health
 from wellkeeper_client.publish import ResponderControl, ResponderError
 from wellkeeper_issuer.errors import HookError
+from wellkeeper_issuer.messages import Message
 from wellkeeper_issuer.outside.ca.json_replies import ReplyError
 from wellkeeper_issuer.outside.ca.session import CaSession
-from wellkeeper_issuer.outside.host.notifications import Webhook
+from wellkeeper_issuer.outside.host.notifications import Sender, Webhook
 from wellkeeper_issuer.records import Notice
 from wellkeeper_node.errors import PublishError
 from wellkeeper_node.model import Answer, Node
@@ -70,8 +71,8 @@ async def ask_ca(port: int) -> None:
 
 
 async def notify(port: int) -> None:
-    webhook = Webhook(f"http://127.0.0.1:{port}/", FakeClock(), host="node1", version="1.2.3")
-    await webhook.send(Notice.FAILURE, "web", "the CA says no")
+    webhook = Webhook("chat", f"http://127.0.0.1:{port}/", frozenset(Notice), Sender("node1", "1.2.3"))
+    await webhook.send(Message("1", Notice.FAILURE, "web", "the CA says no", FakeClock().now()))
 
 
 async def read_fetches(port: int) -> None:

@@ -5,6 +5,7 @@ WellkeeperError
     JournalError        the state on disk is not usable
         BusyError           a command owns it, until that ends
     HookError           a hook or notification of the administrator failed
+        RefusedError        a target of notifications did not accept this one; it may accept others
     BackupError         a backup was not written, or cannot be restored
     DaemonError         the daemon refused a request or cannot be reached
     OrderError          the CA's directory, our account, or the order failed
@@ -35,6 +36,10 @@ class BusyError(JournalError):
 
 class HookError(WellkeeperError):
     stage = "hook"
+
+
+class RefusedError(HookError):
+    pass
 
 
 class BackupError(WellkeeperError):

@@ -238,7 +238,7 @@ class Check:
 
 
 class Notice(StrEnum):
-    """A kind of notice, sent once each: about a lineage, this host (FINDING), or a node (the last four)."""
+    """A kind of notice, sent once each: about a lineage, this host (FINDING), or a node (the last four before TEST)."""
 
     FAILURE = "failure"
     DANGER = "danger"
@@ -248,6 +248,7 @@ class Notice(StrEnum):
     CAUGHT_UP = "caught up"
     JOINED = "joined"
     FORGOTTEN = "forgotten"
+    TEST = "test"
 
 
 @dataclass(frozen=True, slots=True)

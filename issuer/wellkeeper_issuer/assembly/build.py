@@ -8,7 +8,6 @@ import importlib.metadata
 import logging
 import os
 import pwd
-import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -18,9 +17,9 @@ from typing import TYPE_CHECKING
 from wellkeeper_issuer.errors import SettingsError
 from wellkeeper_issuer.outside.state.lock import LocalOwnership
 from wellkeeper_issuer.outside.state.state import JOURNAL, State, open_state
-from wellkeeper_issuer.ports.people import Hooks, Notifications
+from wellkeeper_issuer.ports.people import Hooks
 from wellkeeper_issuer.ports.state import Held, Ownership
-from wellkeeper_issuer.records import Event, Notice
+from wellkeeper_issuer.records import Event
 from wellkeeper_issuer.settings import Settings
 from wellkeeper_issuer.settings.cas import directory_urls
 from wellkeeper_node.clock import SystemClock
@@ -133,12 +132,6 @@ def state_to_read(settings: Settings) -> AbstractAsyncContextManager[State]:
     return open_state(settings.state_dir / JOURNAL, may_write=False)
 
 
-class _NoNotifications:
-    """Implements `ports.Notifications` where no webhook is configured."""
-
-    async def send(self, notice: Notice, lineage: str, detail: str) -> None: ...
-
-
 def check_keys(settings: Settings) -> None:
     """Raise SettingsError when this host was not set up, before anything is opened."""
     _ = accounts(settings).publishing_key
@@ -156,15 +149,6 @@ def make_hooks(settings: Settings) -> Hooks:
     }
     given = {event: argv for event, argv in commands.items() if argv}
     return CommandHooks(given, hook_settings.timeout_seconds, os.environ)
-
-
-def make_notifications(settings: Settings) -> Notifications:
-    url = settings.notifications.webhook
-    if url is None:
-        return _NoNotifications()
-    from wellkeeper_issuer.outside.host.notifications import Webhook
-
-    return Webhook(url, SystemClock(), host=socket.gethostname(), version=version())
 
 
 def nginx_control(settings: Settings) -> "Control":

@@ -8,6 +8,7 @@ from dataclasses import replace
 from wellkeeper_issuer.assembly import build
 from wellkeeper_issuer.assembly.authorities import AllAuthorities
 from wellkeeper_issuer.assembly.local_probes import local_probes
+from wellkeeper_issuer.assembly.notifications import make_notifications
 from wellkeeper_issuer.assembly.pins import check_pins
 from wellkeeper_issuer.fleet.delivery import FleetDelivery
 from wellkeeper_issuer.fleet.fleet import Fleet
@@ -127,7 +128,7 @@ async def passes(  # noqa: PLR0913 - keywords say what it is for
     async with renewals(settings, state, progress, clients, fleet, activity=activity) as ready:
         starting = Starting(clock, lambda: _ask(clients)) if activity is not None else None
         sources = replace(ready.sources, unusable=unusable, starting=starting)
-        hooks, notifications = build.make_hooks(settings), build.make_notifications(settings)
+        hooks, notifications = build.make_hooks(settings), make_notifications(settings, state.outbox)
         history = build.history(settings.state_dir)
         yield Passes(
             renewals=replace(ready, is_staging=is_staging, sources=sources, permit=permit),

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
 from wellkeeper_issuer.assembly import build, engines
+from wellkeeper_issuer.assembly.notifications import make_notifications
 from wellkeeper_issuer.errors import SettingsError
 from wellkeeper_issuer.model import Lineage
 from wellkeeper_issuer.outside.state.issuer_id import find_id
@@ -109,7 +110,7 @@ async def _open(settings: Settings, state: State, relay: "RelayRecords", engine:
     history = build.history(settings.state_dir)
     keys.make(history)
     kept = disk(settings)
-    notifications = build.make_notifications(settings)
+    notifications = make_notifications(settings, state.outbox)
     notices = NodeNotices(state.notes, notifications, kept.bundles, clock)
     joins = Joins(state.fleet, notifications, clock, history)
     names = [one.name for one in settings.certificates]

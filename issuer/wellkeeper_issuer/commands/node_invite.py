@@ -14,6 +14,7 @@ from wellkeeper_client import services
 from wellkeeper_client.joining import Invite, Pins
 from wellkeeper_issuer.assembly import build, fleets
 from wellkeeper_issuer.assembly.invites import Offer, check_is_new, make_invite
+from wellkeeper_issuer.assembly.notifications import send_waiting
 from wellkeeper_issuer.commands import trust_file
 from wellkeeper_issuer.commands.terminal import interrupts, options
 from wellkeeper_issuer.commands.terminal.json_output import print_json
@@ -176,6 +177,7 @@ async def _offer(settings: Settings, kept: OpenInvite, show: Callable[[], None],
                 click.echo(_WAITS, err=True)
             if fleet is not None:
                 await fleet.until_joined(kept.id)
+        await send_waiting(settings, state.outbox)
     if not is_quiet:
         click.echo(f"Node {kept.node} has joined.", err=True)
 

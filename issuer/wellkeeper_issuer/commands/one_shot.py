@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from wellkeeper_issuer.assembly import build, fleets
+from wellkeeper_issuer.assembly.notifications import send_waiting
 from wellkeeper_issuer.assembly.run_needed import run_needed
 from wellkeeper_issuer.commands.terminal import errors, interrupts
 from wellkeeper_issuer.commands.terminal.brief import brief_progress
@@ -86,7 +87,9 @@ async def _by_itself(work: Work, reporting: Progress, tally: Tally) -> list[Repo
             ) as passes:
                 return await passes.run(lineages, mode)
 
-        return await run_needed(work.settings, state, work.lineages, work.mode, run_passes)
+        reports = await run_needed(work.settings, state, work.lineages, work.mode, run_passes)
+        await send_waiting(work.settings, state.outbox)
+        return reports
 
 
 def to_json(report: Report, lineage: Lineage) -> dict[str, Any]:

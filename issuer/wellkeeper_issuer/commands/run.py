@@ -15,9 +15,11 @@ import click
 from wellkeeper_client.systemd import Systemd
 from wellkeeper_issuer.assembly import all_metrics, build
 from wellkeeper_issuer.assembly.doctor import examine_cheaply
+from wellkeeper_issuer.assembly.notifications import make_notifications, make_pulse, make_targets
 from wellkeeper_issuer.assembly.rehearsals import rehearse_all
 from wellkeeper_issuer.assembly.worker import worker
 from wellkeeper_issuer.commands import run_standby
+from wellkeeper_issuer.commands.status_check import is_well
 from wellkeeper_issuer.commands.status_endpoint import StatusEndpoint
 from wellkeeper_issuer.commands.terminal import options
 from wellkeeper_issuer.commands.terminal.progress import LogFormat, progress
@@ -43,6 +45,8 @@ from wellkeeper_issuer.service.serving import Service
 from wellkeeper_issuer.settings import Settings, check
 from wellkeeper_issuer.settings.files import Sources, read_sources
 from wellkeeper_issuer.status.activity import Activity
+from wellkeeper_issuer.upkeep.heartbeat import Heartbeat
+from wellkeeper_issuer.upkeep.sending import Sending
 from wellkeeper_node import rights
 from wellkeeper_node.agent.waiting import is_set_within
 from wellkeeper_node.clock import SystemClock
@@ -113,10 +117,11 @@ async def _run(sources: Sources, settings: Settings, log_format: LogFormat) -> N
             checking = DailyChecks(
                 lambda: examine_cheaply(path),
                 state.notes,
-                lambda: build.make_notifications(service.settings),
+                lambda: make_notifications(service.settings, state.outbox),
                 SystemClock(),
                 random.SystemRandom().random,
             )
+            heartbeat = _heartbeat(lambda: service.settings)
             activity = Activity()
 
             factories = Factories(
@@ -125,7 +130,11 @@ async def _run(sources: Sources, settings: Settings, log_format: LogFormat) -> N
                 state.forget_lineage,
                 systemd.reloading,
                 _ready(systemd, lambda: endpoint.settings_changed()),  # noqa: PLW0108 - it is made below
-                lambda: checking.to_json() | {"endpoint_problem": endpoint.problem or None},
+                lambda: {
+                    **checking.to_json(),
+                    "endpoint_problem": endpoint.problem or None,
+                    "heartbeat": heartbeat.to_json(),
+                },
             )
             service = Service(path, settings, factories, broadcast, sources.digest, fingerprint())
             endpoint = StatusEndpoint(service, activity)
@@ -142,6 +151,8 @@ async def _run(sources: Sources, settings: Settings, log_format: LogFormat) -> N
                         _background(_ping_watchdog(systemd)),
                         _background(rehearsing.run()),
                         _background(checking.run()),
+                        _background(_sending(service, state).run()),
+                        _background(heartbeat.run()),
                     ):
                         await _serve(service, serving, stopping, systemd)
             _log.info("stopped; all tokens were withdrawn, and the next run resumes here")
@@ -185,6 +196,14 @@ def _ready(systemd: Systemd, changed: Callable[[], None]) -> Callable[[str], Non
         changed()
 
     return ready
+
+
+def _heartbeat(settings: Callable[[], Settings]) -> Heartbeat:
+    return Heartbeat(lambda: make_pulse(settings()), lambda: asyncio.to_thread(is_well, settings()), SystemClock())
+
+
+def _sending(service: Service, state: State) -> Sending:
+    return Sending(state.outbox, lambda: make_targets(service.settings), SystemClock())
 
 
 def _counts(activity: Activity) -> Handler:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from wellkeeper_client import services
-from wellkeeper_issuer.commands import status_issuers, status_json, status_nodes
+from wellkeeper_issuer.commands import status_check, status_issuers, status_json, status_nodes
 from wellkeeper_issuer.commands.status_issuers import NEXT, Issuers
 from wellkeeper_issuer.commands.terminal import options, ranking, screen
 from wellkeeper_issuer.commands.terminal.json_output import print_json
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 _Ranked = Sequence[tuple[Condition, Shown]]
 
 _TITLES: Final = ("STATE", "NAME", "EXPIRES", "RENEWS", "NOTE")
-# Whatever handshakes bring, these are not what the settings ask for.
-_NEVER_SERVED: Final = frozenset({State.MISSING, State.PLACEHOLDER, State.EXPIRED, State.REFUSED, State.NOT_RELOADED})
 # One screen: more certificates are summarised in a terminal, the healthy ones first.
 _SHOWN_CERTIFICATES: Final = 40
 _OLD_DAEMON: Final = "The daemon runs another version than the installed one."
@@ -101,7 +99,7 @@ def status(config: Path | None, as_json: bool, as_metrics: bool, is_check: bool,
     else:
         _show(seen, status_json.reached(settings), issuers, has_all=shown["has_all"])
         _show_daemon(daemon, issuers)
-    if is_check and not all((_is_live(settings), _is_served(seen), _are_nodes_current(settings, nodes, issuers))):
+    if is_check and not status_check.report(settings, seen, nodes, issuers):
         click.get_current_context().exit(1)
 
 
@@ -120,33 +118,6 @@ def _metrics(settings: Settings, seen: Overview, nodes: "Sequence[NodeStatus]") 
     return all_metrics.recorded(seen, nodes) + str(counts.get("text", ""))
 
 
-def _are_nodes_current(settings: Settings, nodes: "Sequence[NodeStatus]", issuers: Issuers) -> bool:
-    """Print which nodes need a person, also soon because of the manifest, and return whether none does."""
-    lines = [*issuers.problems(), *status_nodes.problems(nodes)]
-    lines += status_nodes.fullness(settings) if nodes else ()
-    for line in lines:
-        click.echo(line, err=True)
-    return not lines
-
-
-def _is_live(settings: Settings) -> bool:
-    """Check every certificate now, print what is wrong, and return whether nothing is."""
-    from wellkeeper_issuer.assembly.check_now import ServedNow
-
-    found = asyncio.run(ServedNow(settings).failures(settings.lineages()))
-    for name, error in found.items():
-        click.echo(f"{name}: {error}", err=True)
-    return not found
-
-
-def _is_served(seen: Overview) -> bool:
-    """Return false, too, when nothing is configured: monitoring then watches the wrong settings.
-
-    Whether nginx serves each certificate is what `_is_live` finds out.
-    """
-    return bool(seen.shown) and not any(one.status.state in _NEVER_SERVED or one.lacks_names for one in seen.shown)
-
-
 def _show(seen: Overview, nginx: "Reached | None", issuers: Issuers, *, has_all: bool) -> None:
     ranked = ranking.worst_first(seen)
     if ranked:
@@ -159,9 +130,13 @@ def _show(seen: Overview, nginx: "Reached | None", issuers: Issuers, *, has_all:
 
 
 def _failing(daemon: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what failed in the daily checks of the daemon with this status, and why nothing listens for browsers."""
+    """Yield what failed in the daily checks of the daemon with this status, its heartbeat, and its endpoint."""
     if problem := daemon.get("endpoint_problem"):
         yield f"daemon: {problem}"
+    heartbeat = daemon.get("heartbeat") or {}
+    if heartbeat.get("error"):
+        since = format_time(datetime.fromisoformat(heartbeat["failing_since"]))
+        yield f"heartbeat: fails since {since}: {heartbeat['error']}"
     found = daemon.get("findings", ())
     for one in found:
         yield f"doctor: {one['subject']}: {one['cause']}" if one["subject"] else f"doctor: {one['cause']}"

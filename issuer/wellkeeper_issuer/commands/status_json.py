@@ -53,4 +53,5 @@ def _daemon_to_json(pid: int, daemon: Mapping[str, Any] | None) -> dict[str, obj
         "checked_at": answer.get("checked_at"),
         "findings": answer.get("findings", []),
         "endpoint_problem": answer.get("endpoint_problem"),
+        "heartbeat": answer.get("heartbeat"),
     }

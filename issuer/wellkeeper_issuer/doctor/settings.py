@@ -72,9 +72,23 @@ def _named_files(settings: Settings) -> Iterator[tuple[Location, Path]]:
         for key, path in (("bundle", ca.bundle), ("eab_hmac_key_file", ca.eab_hmac_key_file)):
             if path:
                 yield ("cas", index, key), path
+    yield from _of_notifications(settings)
     for index, certificate in enumerate(settings.certificates):
         if certificate.csr:
             yield ("certificates", index, "csr"), certificate.csr
+
+
+def _of_notifications(settings: Settings) -> Iterator[tuple[Location, Path]]:
+    for index, webhook in enumerate(settings.notifications.webhooks):
+        for key, path in (("secret_file", webhook.secret_file), ("ca_bundle", webhook.ca_bundle)):
+            if path:
+                yield ("notifications", "webhooks", index, key), path
+    for index, mail in enumerate(settings.notifications.mail):
+        for key, path in (("password_file", mail.password_file), ("ca_bundle", mail.ca_bundle)):
+            if path:
+                yield ("notifications", "mail", index, key), path
+    if settings.heartbeat.ca_bundle:
+        yield ("heartbeat", "ca_bundle"), settings.heartbeat.ca_bundle
 
 
 def _mistakes(error: SettingsError) -> Iterator[Finding]:

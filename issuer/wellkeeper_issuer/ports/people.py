@@ -1,7 +1,11 @@
-"""The Protocols of hooks, notifications and CSRs of administrators, which `outside.host` implements."""
+"""The Protocols of hooks, notifications and CSRs of administrators, which `outside` implements."""
 
+import asyncio
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Protocol
 
+from wellkeeper_issuer.messages import Backlog, Message
 from wellkeeper_issuer.records import Event, Notice, Occasion
 
 
@@ -19,10 +23,59 @@ class Notifications(Protocol):
     """Notifications to the administrator."""
 
     async def send(self, notice: Notice, lineage: str, detail: str) -> None:
-        """Send the notice, if a recipient is configured. Raises HookError when it was not delivered.
+        """Accept the notice for all targets that want it. Raises HookError when it may be lost.
 
         `lineage` is the name of the node for a notice about one, and "" for a finding about this host.
         """
+        ...
+
+
+class Target(Protocol):
+    """Someone who gets notices."""
+
+    @property
+    def name(self) -> str: ...
+
+    def wants(self, notice: Notice) -> bool: ...
+
+    async def send(self, message: Message) -> None:
+        """Send it once. Raises RefusedError when the target did not want this message, else HookError."""
+        ...
+
+
+class Outbox(Protocol):
+    """Messages on their way, by the names of targets. All methods raise JournalError."""
+
+    @property
+    def changed(self) -> asyncio.Event:
+        """Set by `put`."""
+        ...
+
+    async def put(self, message: Message, targets: Sequence[str], most: int) -> None:
+        """Add the message for the targets, of which each keeps the newest `most`.
+
+        A target whose newest message about the subject says the same, and is less than an hour old, gets it once.
+        """
+        ...
+
+    async def read_waiting(self, target: str) -> Sequence[Message]:
+        """Return what was not sent, the oldest first."""
+        ...
+
+    async def record_sent(self, target: str, message_id: str) -> None:
+        """Record that the target accepts messages, such as this one. Idempotent."""
+        ...
+
+    async def forget(self, target: str, message_id: str) -> None:
+        """Idempotent."""
+        ...
+
+    async def record_trouble(self, target: str, error: str, at: datetime) -> None:
+        """Record the last error; the time is that of the first one since the target accepted a message."""
+        ...
+
+    async def read_backlogs(self) -> Mapping[str, Backlog]:
+        """Return those of all targets for which something waits, or that have an error."""
         ...
 
 

@@ -21,6 +21,7 @@ from wellkeeper_issuer.settings.ca_tables import CaSettings
 from wellkeeper_issuer.settings.certificate_table import EXTERNAL, CertificateSettings
 from wellkeeper_issuer.settings.complaints import complaint, key_of, mistakes
 from wellkeeper_issuer.settings.files import Location, Sources, read_sources
+from wellkeeper_issuer.settings.notification_tables import HeartbeatSettings, NotificationsSettings
 from wellkeeper_issuer.settings.publisher_table import PublisherSettings
 from wellkeeper_issuer.settings.salvage import without_mistakes
 from wellkeeper_issuer.settings.tables import (
@@ -29,7 +30,6 @@ from wellkeeper_issuer.settings.tables import (
     HooksSettings,
     NginxSettings,
     NodeSettings,
-    NotificationsSettings,
     RehearsalSettings,
 )
 from wellkeeper_issuer.settings.value_types import AbsolutePath, Contact, PositiveNumber, SomeCaNames, Thumbprint
@@ -129,7 +129,10 @@ class Settings(Frozen):
         ),
     )
     notifications: NotificationsSettings = Field(
-        default=NotificationsSettings(), description="Reports of failures and recoveries to a webhook."
+        default=NotificationsSettings(), description="Reports to you, by webhook and mail."
+    )
+    heartbeat: HeartbeatSettings = Field(
+        default=HeartbeatSettings(), description="A URL that is called while everything works, to notice a dead daemon."
     )
     rehearsal: RehearsalSettings = Field(
         default=RehearsalSettings(), description="Dry runs: renewals that do not touch what is live."
@@ -268,9 +271,9 @@ def check(sources: Sources) -> Settings:
     found = _contradictions(sources, settings)
     if found:
         raise SettingsError("\n".join(found))
-    if settings.notifications.webhook and is_readable_by_all(sources.main.path):
+    if (settings.notifications.has_url or settings.heartbeat.url) and is_readable_by_all(sources.main.path):
         path = sources.main.path
-        _log.warning("every user may read %s, which has the URL of the webhook: run 'chmod o= %s'", path, path)
+        _log.warning("every user may read %s, which has the URL of a webhook: run 'chmod o= %s'", path, path)
     return settings
 
 

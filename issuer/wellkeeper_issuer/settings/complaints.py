@@ -11,11 +11,16 @@ from pydantic import BaseModel, ValidationError
 from wellkeeper_issuer.settings.ca_tables import CaSettings, LimitSettings
 from wellkeeper_issuer.settings.certificate_table import CertificateSettings
 from wellkeeper_issuer.settings.files import Location
+from wellkeeper_issuer.settings.notification_tables import (
+    HeartbeatSettings,
+    MailSettings,
+    NotificationsSettings,
+    WebhookSettings,
+)
 from wellkeeper_issuer.settings.tables import (
     HooksSettings,
     NginxSettings,
     NodeSettings,
-    NotificationsSettings,
     RehearsalSettings,
 )
 from wellkeeper_issuer.settings.values import UNNAMED
@@ -24,6 +29,9 @@ _TABLES: Final[Mapping[tuple[str, ...], type[BaseModel]]] = {
     ("nginx",): NginxSettings,
     ("hooks",): HooksSettings,
     ("notifications",): NotificationsSettings,
+    ("notifications", "webhooks"): WebhookSettings,
+    ("notifications", "mail"): MailSettings,
+    ("heartbeat",): HeartbeatSettings,
     ("rehearsal",): RehearsalSettings,
     ("cas",): CaSettings,
     ("cas", "limits"): LimitSettings,
@@ -43,6 +51,10 @@ _RANGES: Final = frozenset({"greater_than_equal", "less_than_equal", "greater_th
 _EXAMPLES: Final = {
     "identifiers": 'identifiers = ["www.example.org"]',
     "name": 'name = "web1"',
+    "url": 'url = "https://chat.example.org/hooks/…"',
+    "server": 'server = "mail.example.org:587"',
+    "sender": 'sender = "wellkeeper@example.org"',
+    "recipients": 'recipients = ["admin@example.org"]',
     "directory": 'directory = "https://ca.example.org/directory"',
     "spent": 'spent = "order"',
     "scope": 'scope = "account"',

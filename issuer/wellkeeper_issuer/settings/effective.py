@@ -11,10 +11,11 @@ from wellkeeper_issuer.settings import Settings
 from wellkeeper_issuer.settings.certificate_table import SET_BY_CSR
 from wellkeeper_issuer.settings.files import CERTIFICATES, Location, Sources, TomlFile, index_lines, nearest_line
 from wellkeeper_issuer.settings.schema import table_model
-from wellkeeper_issuer.settings.secrets import mask_command, mask_url, mask_webhook
+from wellkeeper_issuer.settings.secrets import mask_command, mask_texts, mask_url, mask_webhook
 
 # Keys of tables that come from the top level when they are not set.
 _INHERITED: Final = {("certificates", "ca"): "ca", ("cas", "bundle"): "ca_bundle"}
+_WITH_WEBHOOKS: Final = frozenset({"notifications", "heartbeat"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,10 +145,12 @@ def _is_given(given: Any, location: Location) -> bool:  # noqa: ANN401 - what TO
 
 
 def _masked(location: Location, value: Any) -> Any:  # noqa: ANN401 - any TOML
+    if location[-1] in {"headers", "body"} and location[0] == "notifications":
+        return mask_texts(value)
     if isinstance(value, list) and location[0] in {"hooks", "nginx"}:
         return mask_command(value)
     if isinstance(value, list):
         return [mask_url(one) for one in value]
     if isinstance(value, str):
-        return mask_webhook(value) if location[0] == "notifications" else mask_url(value)
+        return mask_webhook(value) if location[0] in _WITH_WEBHOOKS else mask_url(value)
     return value

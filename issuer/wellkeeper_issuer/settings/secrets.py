@@ -2,7 +2,7 @@
 
 import re
 from itertools import pairwise
-from typing import Final
+from typing import Any, Final
 
 MASK: Final = "***"
 
@@ -14,6 +14,8 @@ _NAME: Final = r"[\w-]*(?:auth|cookie|credential|key|pass|secret|token)[\w-]*"
 # Paths are not secret.
 _ASSIGNED: Final = re.compile(rf"({_NAME}\s*[:=]\s*)(?![\s/]).+", re.IGNORECASE | re.DOTALL)
 _OPTION: Final = re.compile(rf"--?{_NAME}", re.IGNORECASE)
+# In notifications, where secrets come from a file.
+_PLACEHOLDER: Final = re.compile(r"\$\w")
 # As curl's and wget's.
 _USER_OPTION: Final = re.compile("-u|-U|--user|--proxy-user")
 
@@ -26,6 +28,17 @@ def mask_url(text: str) -> str:
 def mask_webhook(text: str) -> str:
     """Mask everything in a URL but scheme, host and port."""
     return _PATH.sub(rf"\1{MASK}", mask_url(text))
+
+
+def mask_texts(value: Any) -> Any:  # noqa: ANN401 - any TOML
+    """Mask the strings in a value of notifications: all without a placeholder, and what looks like a secret."""
+    if isinstance(value, dict):
+        return {key: mask_texts(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [mask_texts(one) for one in value]
+    if isinstance(value, str):
+        return _ASSIGNED.sub(rf"\1{MASK}", mask_webhook(value)) if _PLACEHOLDER.search(value) else MASK
+    return value
 
 
 def mask_command(arguments: list[str]) -> list[str]:

@@ -22,7 +22,6 @@ from wellkeeper_issuer.settings.value_types import (
     Relay,
     Responder,
     Seconds,
-    Webhook,
 )
 from wellkeeper_node.model import Node
 from wellkeeper_node.nginx.control import Test, find_conflict
@@ -225,18 +224,6 @@ class HooksSettings(Frozen):
     failed: Argv | None = Field(default=None, description="Runs after each failed try to renew a certificate.")
     timeout_seconds: PositiveNumber = Field(
         default=60.0, description="A hook that takes longer than this many seconds is ended and counts as failed."
-    )
-
-
-class NotificationsSettings(Frozen):
-    """Reports of failure, danger and recovery to the administrator: JSON by POST."""
-
-    webhook: Webhook | None = Field(
-        default=None,
-        description=(
-            "URL (`https://` or `http://`) to which the failure, danger (little time is left) and recovery of a "
-            "certificate are posted as JSON, once each."
-        ),
     )
 
 

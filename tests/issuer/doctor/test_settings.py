@@ -84,3 +84,30 @@ async def test_files_that_can_be_used_are_counted(path: Path) -> None:
     ca = '[[cas]]\nname = "x"\ndirectory = "https://ca.example/d"\neab_key_id = "k"\n'
     _, one = await found(path, f'{ca}eab_hmac_key_file = "{key}"\n')
     assert (one.verdict, one.cause) == (Verdict.OK, "1 file that the settings name can be used")
+
+
+async def test_files_of_notifications_are_checked(path: Path) -> None:
+    none = path.with_name("none")
+    _, *found_ = await found(
+        path,
+        f"""
+heartbeat.ca_bundle = "{none}"
+[[notifications.webhooks]]
+name = "chat"
+url = "https://chat.example/"
+secret_file = "{none}"
+ca_bundle = "{none}"
+[[notifications.mail]]
+name = "admin"
+server = "mail.example:587"
+sender = "w@example.org"
+recipients = ["a@example.org"]
+user = "w"
+password_file = "{none}"
+ca_bundle = "{none}"
+""",
+    )
+    keys = [one.cause.partition(": ")[0] for one in found_]
+    chat, mail = "notifications.webhooks[0].", "notifications.mail[0]."
+    of_tables = [f"{chat}secret_file", f"{chat}ca_bundle", f"{mail}password_file", f"{mail}ca_bundle"]
+    assert keys == [*of_tables, "heartbeat.ca_bundle"]

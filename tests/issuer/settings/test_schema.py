@@ -29,6 +29,7 @@ from wellkeeper_node import settings as node_settings
 
 CERTIFICATE = "[[certificates]]\nidentifiers = ['a.example']\n"
 LIMIT = "[[cas]]\nname = 'google'\n[[cas.limits]]\nspent = 'order'\nscope = 'account'\n"
+MAIL = "[[notifications.mail]]\nname = 'admin'\nserver = 'a.example:25'\nsender = 'w@example.org'\n"
 INVALID = {
     "wildcard that is ordered": "[[certificates]]\nsource = 'acme'\nidentifiers = ['*.a.example']",
     "other source": "[[certificates]]\nsource = 'other'\nidentifiers = ['a.example']",
@@ -79,6 +80,14 @@ INVALID = {
     "word of a limit": f"{LIMIT.replace('order', 'orders')}count = 1\nseconds = 60",
     "incomplete limit": f"{LIMIT}count = 1",
     "webhook": "[notifications]\nwebhook = 'mail'",
+    "webhook without a URL": "[[notifications.webhooks]]\nname = 'chat'",
+    "number as body": "[[notifications.webhooks]]\nname = 'chat'\nurl = 'https://a.example/'\nbody = 5",
+    "unknown event": "[[notifications.webhooks]]\nname = 'chat'\nurl = 'https://a.example/'\nevents = ['x']",
+    "no event": "[[notifications.webhooks]]\nname = 'chat'\nurl = 'https://a.example/'\nevents = []",
+    "recipient": f"{MAIL}recipients = ['admin']",
+    "no recipient": f"{MAIL}recipients = []",
+    "way of sending mail": f"{MAIL}recipients = ['a@example.org']\nsecurity = 'ssl'",
+    "method of the heartbeat": "[heartbeat]\nmethod = 'PUT'",
 }
 
 
@@ -92,7 +101,7 @@ def test_schema_is_valid_and_refuses_unknown_keys() -> None:
     validator().check_schema(SCHEMA)
     assert SCHEMA["$schema"] == "https://json-schema.org/draft/2020-12/schema"
     tables = [SCHEMA, *(one for one in SCHEMA["$defs"].values() if "properties" in one)]
-    assert [one["additionalProperties"] for one in tables] == [False] * 13
+    assert [one["additionalProperties"] for one in tables] == [False] * 16
 
 
 def test_every_default_is_valid() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from wellkeeper_issuer.settings.secrets import mask_command, mask_url, mask_webhook
+from wellkeeper_issuer.settings.secrets import mask_command, mask_texts, mask_url, mask_webhook
 
 
 @pytest.mark.parametrize(
@@ -54,3 +54,18 @@ def test_webhook_keeps_its_host(text: str, masked: str) -> None:
 )
 def test_command_keeps_arguments_without_secrets(arguments: list[str], masked: list[str]) -> None:
     assert mask_command(arguments) == masked
+
+
+@pytest.mark.parametrize(
+    ("value", "masked"),
+    [
+        ({"Authorization": "Bearer x", "Title": "$title"}, {"Authorization": "***", "Title": "$title"}),
+        ({"routing_key": "x", "n": 3}, {"routing_key": "***", "n": 3}),
+        ([{"text": "$text"}, "y"], [{"text": "$text"}, "***"]),
+        ("token=x&text=$text", "token=***"),
+        ("see https://h.example/x $text", "see https://h.example/*** $text"),
+        (None, None),
+    ],
+)
+def test_texts_keep_placeholders(value: object, masked: object) -> None:
+    assert mask_texts(value) == masked

@@ -1,94 +1,114 @@
-"""Notify the administrator by webhook: POST one JSON document, as `docs/hooks.md` describes.
+"""Notify by webhook: POST one document, as `docs/notifications.md` describes.
 
-Imported only when a webhook is configured. The URL often contains a secret, so messages name only its host.
+Imported only when a webhook is configured.
 """
 
-from typing import Final
-from urllib.parse import urlsplit
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from string import Template
+from typing import Any, Final
 
-import aiohttp
-
-from wellkeeper_client.foreign_text import one_line
-from wellkeeper_issuer.errors import HookError
+from wellkeeper_issuer.errors import HookError, RefusedError
+from wellkeeper_issuer.messages import Message
+from wellkeeper_issuer.outside.host.calls import Call, CallError, call, host_of
+from wellkeeper_issuer.outside.host.secret_files import read_secret
 from wellkeeper_issuer.records import Notice
-from wellkeeper_node.bodies import read_body
-from wellkeeper_node.network_errors import words
-from wellkeeper_node.ports import Clock
-from wellkeeper_node.resolver import DaemonResolver
 from wellkeeper_node.wording import with_reload
 
-_TIMEOUT_SECONDS: Final = 10.0
-_ANSWER_BYTES: Final = 2000
-_SHOWN: Final = 200
-# For chats that show the member `text` (Slack, Mattermost, Rocket.Chat).
-_SENTENCES: Final = {
-    Notice.FAILURE: "{host}: cannot renew certificate {lineage}: {detail}",
-    Notice.DANGER: "{host}: certificate {lineage} expires soon and was not renewed: {detail}",
-    Notice.RECOVERY: "{host}: certificate {lineage} has recovered",
-    Notice.FINDING: "{host}: {detail}",
-    Notice.BEHIND: "{host}: node {lineage} needs attention: {detail}",
-    Notice.CAUGHT_UP: "{host}: node {lineage} has caught up: {detail}",
-    Notice.JOINED: "{host}: node {lineage} has joined: {detail}",
-    Notice.FORGOTTEN: "{host}: node {lineage} was removed: {detail}",
-}
-_ABOUT_NODES: Final = frozenset({Notice.BEHIND, Notice.CAUGHT_UP, Notice.JOINED, Notice.FORGOTTEN})
+# The document is too long, or not what the server expects; others may be.
+_OF_ONE_MESSAGE: Final = frozenset({400, 413, 422})
+_TIME: Final = "%Y-%m-%dT%H:%M:%SZ"
 
 
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """This host's name, and the version of this program."""
+
+    host: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
 class Webhook:
-    """Implements `ports.Notifications`. `host` is this machine's name, `version` ours."""
+    """Implements `ports.people.Target`.
 
-    def __init__(
-        self, url: str, clock: Clock, *, host: str, version: str, timeout_seconds: float = _TIMEOUT_SECONDS
-    ) -> None:
-        self._url = url
-        self._clock = clock
-        self._host = host
-        self._timeout_seconds = timeout_seconds
-        self._headers = {"User-Agent": f"wellkeeper/{version}", "Accept-Encoding": "identity"}
+    `url`, `headers` and `body` may have placeholders if `is_template`; without a body, all values are sent as JSON.
+    """
 
-    async def send(self, notice: Notice, lineage: str, detail: str) -> None:
-        """Send the notice. Any answer but 2xx is a failure; redirects are not followed, as they would become GETs."""
-        body = {
-            "event": notice.value,
-            "node" if notice in _ABOUT_NODES else "certificate": lineage,
-            "detail": detail,
-            "at": self._clock.now().strftime("%Y-%m-%dT%H:%M:%SZ"),
-            "host": self._host,
-            "text": _SENTENCES[notice].format(host=self._host, lineage=lineage, detail=detail),
-        }
-        timeout = aiohttp.ClientTimeout(total=self._timeout_seconds)
-        connector = aiohttp.TCPConnector(resolver=DaemonResolver())
-        try:
-            async with (
-                aiohttp.ClientSession(
-                    connector=connector,
-                    timeout=timeout,
-                    headers=self._headers,
-                    trust_env=True,
-                    auto_decompress=False,  # the size of a compressed body is only known after decompression
-                ) as session,
-                session.post(self._url, json=body, allow_redirects=False) as answer,
-            ):
-                if not 200 <= answer.status < 300:
-                    content = await read_body(answer, _ANSWER_BYTES)
-                    shown = "" if "Content-Encoding" in answer.headers else _shown(content)
-                    raise self._error(notice, lineage, f"it answered with HTTP {answer.status}{shown}")
-        except TimeoutError as error:
-            raise self._error(notice, lineage, f"it did not answer within {self._timeout_seconds:g} s") from error
-        except aiohttp.InvalidURL as error:
-            # The text of this error is the URL.
-            raise self._error(notice, lineage, "its URL is not valid") from error
-        except (aiohttp.ClientError, OSError) as error:
-            raise self._error(notice, lineage, words(error)) from error
+    name: str
+    url: str
+    events: frozenset[Notice]
+    sender: Sender
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: str | Mapping[str, Any] | None = None
+    secret_file: Path | None = None
+    ca_bundle: Path | None = None
+    is_template: bool = True
+    timeout_seconds: float = 10.0
 
-    def _error(self, notice: Notice, lineage: str, why: str) -> HookError:
-        return HookError(
-            f"cannot notify the webhook at {urlsplit(self._url).hostname} of the {notice} of {lineage}",
-            why,
-            with_reload("The next pass tries again. If the URL is wrong, correct webhook under [notifications]."),
+    def wants(self, notice: Notice) -> bool:
+        return notice in self.events
+
+    async def send(self, message: Message) -> None:
+        secret = await read_secret(self.secret_file) if self.secret_file else ""
+        values = {**_placeholders(message, self.sender.host), "secret": secret}
+        kind, content = self._document(message, values)
+        headers = {"Content-Type": kind, "Idempotency-Key": message.id}
+        headers |= {name: Template(text).substitute(values) for name, text in self.headers.items()}
+        url = Template(self.url).substitute(values) if self.is_template else self.url
+        wanted = Call(
+            url,
+            self.sender.version,
+            headers=headers,
+            body=content,
+            ca_bundle=self.ca_bundle,
+            timeout_seconds=self.timeout_seconds,
         )
+        try:
+            await call(wanted)
+        except CallError as error:
+            kind_of_error = RefusedError if error.status in _OF_ONE_MESSAGE else HookError
+            raise kind_of_error(
+                f"cannot notify the webhook at {host_of(self.url)} of {message.name}",
+                str(error),
+                with_reload("It is sent again later. If this is wrong, correct the settings below [notifications]."),
+            ) from error
+
+    def _document(self, message: Message, values: Mapping[str, str]) -> tuple[str, bytes]:
+        """Return the content type and the body."""
+        if isinstance(self.body, str):
+            return "text/plain; charset=utf-8", Template(self.body).substitute(values).encode()
+        document = _all(message, values) if self.body is None else _filled(self.body, values)
+        return "application/json", json.dumps(document).encode()
 
 
-def _shown(content: bytes) -> str:
-    text = one_line(content.decode(errors="replace"), _SHOWN)
-    return f": {text}" if text else ""
+def _placeholders(message: Message, host: str) -> dict[str, str]:
+    return {
+        "id": message.id,
+        "event": message.notice.value,
+        "subject": message.subject,
+        "detail": message.detail,
+        "at": message.at.strftime(_TIME),
+        "host": host,
+        "title": f"{host}: {message.title}",
+        # For chats that show the member `text` (Slack, Mattermost, Rocket.Chat).
+        "text": f"{host}: {message.sentence}",
+        "command": message.command,
+    }
+
+
+def _all(message: Message, values: Mapping[str, str]) -> dict[str, str]:
+    named = {message.subject_key: message.subject}
+    return {"id": message.id, "event": message.notice.value, **named} | {
+        key: values[key] for key in ("detail", "at", "host", "command", "text")
+    }
+
+
+def _filled(value: Any, values: Mapping[str, str]) -> Any:  # noqa: ANN401 - any TOML
+    if isinstance(value, str):
+        return Template(value).substitute(values)
+    if isinstance(value, Mapping):
+        return {key: _filled(one, values) for key, one in value.items()}
+    return [_filled(one, values) for one in value] if isinstance(value, list) else value

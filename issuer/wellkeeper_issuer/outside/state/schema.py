@@ -11,7 +11,7 @@ from typing import Final
 from wellkeeper_issuer.errors import JournalError
 
 # Development versions wrote 1 to 3, with other tables; they are refused.
-VERSION: Final = 9
+VERSION: Final = 10
 _CHECKS: Final = """
 CREATE TABLE checks (
     lineage TEXT NOT NULL,
@@ -94,6 +94,23 @@ CREATE TABLE vetoes (
     node TEXT NOT NULL,
     asks_at REAL NOT NULL,
     PRIMARY KEY (lineage, node)
+) STRICT;
+"""
+_OUTBOX: Final = """
+CREATE TABLE outbox (
+    target TEXT NOT NULL,
+    id TEXT NOT NULL,
+    notice TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    detail TEXT NOT NULL,
+    at REAL NOT NULL,
+    is_sent INTEGER NOT NULL,
+    PRIMARY KEY (target, id)
+) STRICT;
+CREATE TABLE outbox_troubles (
+    target TEXT PRIMARY KEY,
+    since REAL NOT NULL,
+    error TEXT NOT NULL
 ) STRICT;
 """
 # Until version 7, a veto was about all nodes.
@@ -212,17 +229,19 @@ ALTER TABLE failures ADD COLUMN identifiers TEXT NOT NULL DEFAULT '[]';
 ALTER TABLE failures ADD COLUMN refused TEXT NOT NULL DEFAULT '[]';
 ALTER TABLE failures ADD COLUMN refused_since REAL;
 {_CHECKS}"""
-# By the version of a file: 4 is of release 0.1.0, 5 to 8 of the development after it.
+# By the version of a file: 4 is of release 0.1.0, 5 to 9 of the development after it.
 _OLDEST_VERSION: Final = 4
 _CHANGES: Final = {
-    0: _TABLES + _CHECKS + _FETCH_COUNTS + _FLEET + _FLEET_USES + _VETOES + _PUBLICATIONS,
-    _OLDEST_VERSION: _SINCE_4 + _FETCH_COUNTS + _FLEET + _FLEET_USES + _SINCE_7,
-    5: _FETCH_COUNTS + _FLEET + _FLEET_USES + _SINCE_7,
-    6: _FLEET + _FLEET_USES + _SINCE_7,
-    7: _FLEET_USES + _SINCE_8 + _SINCE_7,
-    8: _FLEET_USES + _SINCE_8,
+    0: _TABLES + _CHECKS + _FETCH_COUNTS + _FLEET + _FLEET_USES + _VETOES + _PUBLICATIONS + _OUTBOX,
+    _OLDEST_VERSION: _SINCE_4 + _FETCH_COUNTS + _FLEET + _FLEET_USES + _SINCE_7 + _OUTBOX,
+    5: _FETCH_COUNTS + _FLEET + _FLEET_USES + _SINCE_7 + _OUTBOX,
+    6: _FLEET + _FLEET_USES + _SINCE_7 + _OUTBOX,
+    7: _FLEET_USES + _SINCE_8 + _SINCE_7 + _OUTBOX,
+    8: _FLEET_USES + _SINCE_8 + _OUTBOX,
+    9: _OUTBOX,
 }
-# All tables with rows of a lineage, except `uses`: the CA keeps counting; and `publications`: nodes have the tokens.
+# All tables with rows of a lineage, except `uses`: the CA keeps counting; `publications`: nodes have the tokens; and
+# `outbox`: what happened stays true.
 FORGET_LINEAGE: Final = (
     "DELETE FROM attempts WHERE lineage = ?",
     "DELETE FROM deliveries WHERE lineage = ?",

@@ -14,6 +14,7 @@ from wellkeeper_issuer.outside.state.fetch_counts import SqliteFetchCounts
 from wellkeeper_issuer.outside.state.fleet import SqliteFleet
 from wellkeeper_issuer.outside.state.ledger import SqliteLedger
 from wellkeeper_issuer.outside.state.notes import SqliteNotes
+from wellkeeper_issuer.outside.state.outbox import SqliteOutbox
 from wellkeeper_issuer.outside.state.publications import SqlitePublications
 from wellkeeper_issuer.outside.state.schedules import SqliteSchedules
 from wellkeeper_issuer.outside.state.schema import FORGET_LINEAGE
@@ -51,6 +52,7 @@ class State:
     notes: SqliteNotes
     fleet: SqliteFleet
     publications: SqlitePublications
+    outbox: SqliteOutbox
     _database: Database = field(repr=False)
 
     async def read_lineage(self, lineage: str) -> LineageRecord:
@@ -93,5 +95,6 @@ async def open_state(path: Path, *, may_write: bool) -> AsyncIterator[State]:
             notes=SqliteNotes(database),
             fleet=SqliteFleet(database),
             publications=SqlitePublications(database),
+            outbox=SqliteOutbox(database),
             _database=database,
         )

@@ -1,15 +1,24 @@
 """The webhook: its payload, and replies that count as success."""
 
 import asyncio
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
 
 import pytest
 from aiohttp import web
 from pytest_aiohttp import AiohttpServer
 
-from tests.fakes import FakeClock
-from wellkeeper_issuer.errors import HookError
-from wellkeeper_issuer.outside.host.notifications import Webhook
+from tests.tls_server import tls_of
+from wellkeeper_issuer.errors import HookError, RefusedError
+from wellkeeper_issuer.messages import Message
+from wellkeeper_issuer.outside.host.notifications import Sender, Webhook
 from wellkeeper_issuer.records import Notice
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+SENDER = Sender("node1", "1.2.3")
+FAILED = Message("id-1", Notice.FAILURE, "www", "no answer from the CA", NOW)
 
 
 class Receiver:
@@ -18,6 +27,7 @@ class Receiver:
     def __init__(self) -> None:
         self.status, self.body, self.headers = 204, "", dict[str, str]()
         self.received: list[tuple[str, dict[str, str], str]] = []
+        self.requests: list[tuple[str, dict[str, str], str]] = []
         self.accepted: list[str] = []
         self.elsewhere: list[str] = []
         self.is_silent = False
@@ -30,6 +40,9 @@ class Receiver:
         return app
 
     async def _take(self, request: web.Request) -> web.Response:
+        self.requests.append((request.path, dict(request.headers), await request.text()))
+        if request.content_type != "application/json":
+            return web.Response()
         self.received.append((request.headers["Content-Type"], await request.json(), request.headers["User-Agent"]))
         self.accepted.append(request.headers["Accept-Encoding"])
         if self.is_silent:
@@ -48,28 +61,31 @@ async def receiver(aiohttp_server: AiohttpServer) -> Receiver:
     return made
 
 
-def webhook(url: str, timeout_seconds: float = 10.0) -> Webhook:
-    return Webhook(url, FakeClock(), host="node1", version="1.2.3", timeout_seconds=timeout_seconds)
+def webhook(url: str, **options: Any) -> Webhook:  # noqa: ANN401 - of Webhook
+    return Webhook("chat", url, frozenset({Notice.FAILURE}), SENDER, **options)
 
 
 async def failure_of(url: str, timeout_seconds: float = 10.0) -> str:
     with pytest.raises(HookError) as caught:
-        await webhook(url, timeout_seconds).send(Notice.FAILURE, "www", "no answer from the CA")
+        await webhook(url, timeout_seconds=timeout_seconds).send(FAILED)
     assert "secret-path" not in str(caught.value)
     return str(caught.value)
 
 
 async def test_notice_is_a_json_document(receiver: Receiver) -> None:
-    await webhook(receiver.url).send(Notice.FAILURE, "www", "no answer from the CA")
+    await webhook(receiver.url).send(FAILED)
+    assert receiver.requests[0][1]["Idempotency-Key"] == "id-1"
     assert receiver.received == [
         (
             "application/json",
             {
+                "id": "id-1",
                 "event": "failure",
                 "certificate": "www",
                 "detail": "no answer from the CA",
                 "at": "2026-03-01T12:00:00Z",
                 "host": "node1",
+                "command": "sudo wellkeeper why www",
                 "text": "node1: cannot renew certificate www: no answer from the CA",
             },
             "wellkeeper/1.2.3",
@@ -87,22 +103,23 @@ async def test_notice_is_a_json_document(receiver: Receiver) -> None:
         (Notice.CAUGHT_UP, "node1: node www has caught up: {why}"),
         (Notice.JOINED, "node1: node www has joined: {why}"),
         (Notice.FORGOTTEN, "node1: node www was removed: {why}"),
+        (Notice.TEST, "node1: this is a test: {why}"),
     ],
 )
 async def test_text_is_a_readable_sentence(receiver: Receiver, notice: Notice, text: str) -> None:
-    await webhook(receiver.url).send(notice, "www", "{why}")
+    await webhook(receiver.url).send(Message("1", notice, "www", "{why}", NOW))
     assert receiver.received[0][1]["text"] == text
 
 
 @pytest.mark.parametrize("notice", list(Notice))
 async def test_every_notice_has_a_sentence(receiver: Receiver, notice: Notice) -> None:
-    await webhook(receiver.url).send(notice, "www", "why")
+    await webhook(receiver.url).send(Message("1", notice, "www", "why", NOW))
     assert receiver.received[0][1]["text"].startswith("node1: ")
 
 
 @pytest.mark.parametrize("notice", [Notice.BEHIND, Notice.CAUGHT_UP, Notice.JOINED, Notice.FORGOTTEN])
 async def test_notice_about_a_node_names_the_node(receiver: Receiver, notice: Notice) -> None:
-    await webhook(receiver.url).send(notice, "web2", "not seen")
+    await webhook(receiver.url).send(Message("1", notice, "web2", "not seen", NOW))
     found = receiver.received[0][1]
     assert (found["node"], "certificate" in found) == ("web2", False)
 
@@ -110,7 +127,7 @@ async def test_notice_about_a_node_names_the_node(receiver: Receiver, notice: No
 @pytest.mark.parametrize("status", [200, 202, 204])
 async def test_every_2xx_status_is_a_success(receiver: Receiver, status: int) -> None:
     receiver.status = status
-    await webhook(receiver.url).send(Notice.RECOVERY, "www", "well again")
+    await webhook(receiver.url).send(FAILED)
 
 
 @pytest.mark.parametrize("status", [400, 404, 500])
@@ -120,21 +137,21 @@ async def test_refusal_is_reported_with_the_reply(receiver: Receiver, status: in
     assert reported.startswith("cannot notify the webhook at 127.0.0.1 of the failure of www: ")
     assert f"it answered with HTTP {status}: no such [2Jchannel x" in reported
     assert reported.endswith(
-        "x…. The next pass tries again. If the URL is wrong,"
-        " correct webhook under [notifications], then run 'wellkeeper reload' if a daemon runs."
+        "x…. It is sent again later. If this is wrong, correct the settings below [notifications],"
+        " then run 'wellkeeper reload' if a daemon runs."
     )
-    assert len(reported) < 450
+    assert len(reported) < 480
 
 
 async def test_compressed_reply_is_neither_asked_for_nor_shown(receiver: Receiver) -> None:
     receiver.status, receiver.body, receiver.headers = 500, "no channel", {"Content-Encoding": "x-packed"}
-    assert "it answered with HTTP 500. The next pass" in await failure_of(receiver.url)
+    assert "it answered with HTTP 500. It is sent again later" in await failure_of(receiver.url)
     assert receiver.accepted == ["identity"]
 
 
 async def test_redirect_is_not_followed(receiver: Receiver) -> None:
     receiver.status, receiver.headers = 302, {"Location": "/elsewhere"}
-    assert "it answered with HTTP 302. The next pass tries again." in await failure_of(receiver.url)
+    assert "it answered with HTTP 302. It is sent again later." in await failure_of(receiver.url)
     assert receiver.elsewhere == []
 
 
@@ -154,5 +171,69 @@ async def test_invalid_url_is_reported_without_showing_it() -> None:
 async def test_environment_proxy_is_used(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", receiver.url.removesuffix("/secret-path"))
     monkeypatch.setenv("no_proxy", "")
-    await webhook("http://hooks.example/secret-path").send(Notice.FAILURE, "www", "no answer from the CA")
+    await webhook("http://hooks.example/secret-path").send(FAILED)
     assert len(receiver.received) == 1
+
+
+async def test_body_and_headers_have_placeholders_and_the_secret_of_the_file(
+    receiver: Receiver, tmp_path: Path
+) -> None:
+    (tmp_path / "secret").write_text("s3cret\n")
+    chat = webhook(
+        receiver.url.replace("secret-path", "secret-$secret"),
+        headers={"Authorization": "Bearer $secret", "Title": "$title"},
+        body={"content": "$text", "embeds": [{"title": "$event", "color": 3}], "price": "$$5"},
+        secret_file=tmp_path / "secret",
+    )
+    with pytest.raises(HookError, match="HTTP 404"):
+        await chat.send(FAILED)
+    await replace(chat, url=receiver.url).send(replace(FAILED, detail='it says "no" for $5'))
+    ((_, headers, _),) = receiver.requests
+    assert (headers["Authorization"], headers["Title"]) == ("Bearer s3cret", "node1: cannot renew www")
+    assert receiver.received[0][1] == {
+        "content": 'node1: cannot renew certificate www: it says "no" for $5',
+        "embeds": [{"title": "failure", "color": 3}],
+        "price": "$5",
+    }
+
+
+async def test_text_as_body_is_sent_as_text(receiver: Receiver) -> None:
+    await webhook(receiver.url, body="$title\n$detail\n$command").send(FAILED)
+    ((_, headers, text),) = receiver.requests
+    assert headers["Content-Type"] == "text/plain; charset=utf-8"
+    assert text == "node1: cannot renew www\nno answer from the CA\nsudo wellkeeper why www"
+
+
+@pytest.mark.parametrize("content", [None, "", "\n"])
+async def test_missing_secret_is_an_error_with_the_file(
+    receiver: Receiver, tmp_path: Path, content: str | None
+) -> None:
+    path = tmp_path / "secret"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(HookError, match=f"cannot read {path}: (No such file or directory|it is empty). Write the secr"):
+        await webhook(receiver.url, secret_file=path).send(FAILED)
+
+
+@pytest.mark.parametrize(("status", "is_of_one"), [(400, True), (413, True), (422, True), (404, False), (503, False)])
+async def test_refusal_of_one_message_is_not_one_of_all(receiver: Receiver, status: int, *, is_of_one: bool) -> None:
+    receiver.status = status
+    with pytest.raises(HookError) as caught:
+        await webhook(receiver.url).send(FAILED)
+    assert isinstance(caught.value, RefusedError) == is_of_one
+
+
+async def test_url_without_placeholders_may_have_dollar_signs(receiver: Receiver) -> None:
+    await webhook(f"{receiver.url}?$x", is_template=False).send(FAILED)
+    assert len(receiver.received) == 1
+
+
+async def test_ca_bundle_verifies_the_server(aiohttp_server: AiohttpServer, tmp_path: Path) -> None:
+    receiver = Receiver()
+    server = await aiohttp_server(receiver.app(), ssl=tls_of(tmp_path))
+    url = f"https://127.0.0.1:{server.port}/secret-path"
+    assert "certificate verify failed" in await failure_of(url)
+    await webhook(url, ca_bundle=tmp_path / "ca.pem").send(FAILED)
+    assert len(receiver.received) == 1
+    with pytest.raises(HookError, match="No such file or directory"):
+        await webhook(url, ca_bundle=tmp_path / "missing.pem").send(FAILED)

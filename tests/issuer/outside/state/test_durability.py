@@ -122,8 +122,8 @@ async def test_damaged_row_is_reported_as_a_damaged_file(folder: Path, state: St
 async def test_refused_file_leaves_nothing_open(folder: Path) -> None:
     async with opened(folder):
         pass
-    execute(folder / "state.db", "PRAGMA user_version = 10")
-    with pytest.raises(JournalError, match="schema version 10"):
+    execute(folder / "state.db", "PRAGMA user_version = 11")
+    with pytest.raises(JournalError, match="schema version 11"):
         await opened(folder).__aenter__()
     assert not (folder / "state.db-wal").exists()
 

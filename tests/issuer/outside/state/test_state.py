@@ -13,6 +13,16 @@ from wellkeeper_issuer.outside.state.state import State, open_state
 from wellkeeper_node.model import Identifier
 
 FLEET = ("fleet_nodes", "fleet_reports", "fleet_missing_tokens", "fleet_invites", "fleet_uses")
+OUTBOX = ("outbox", "outbox_troubles")
+# The nodes and invites that are left in a file of each version.
+NODES = {7: [("web2", "id")], 8: [("web2", "id")], 9: [("web2", "")]}
+INVITES = {7: [("web2", 1, "s")], 8: [("web2", 1, "s")], 9: [("web3", 1)]}
+
+
+def to_version_9(path: Path) -> None:
+    """Undo what version 10 added."""
+    for table in OUTBOX:
+        execute(path, f"DROP TABLE {table}")
 
 
 def to_version_8(path: Path) -> None:
@@ -35,7 +45,7 @@ def to_version_7(path: Path) -> None:
     execute(path, f"INSERT INTO vetoes VALUES ('web', {NOW.timestamp()})")  # noqa: S608 - a number
 
 
-@pytest.mark.parametrize("version", [-1, 1, 3, 10], ids=["unknown", "first", "older", "newer"])
+@pytest.mark.parametrize("version", [-1, 1, 3, 11], ids=["unknown", "first", "older", "newer"])
 @pytest.mark.parametrize("may_write", [True, False], ids=["owner", "reader"])
 async def test_file_of_another_version_is_refused_unchanged(folder: Path, version: int, *, may_write: bool) -> None:
     path = folder / "state.db"
@@ -56,7 +66,7 @@ async def test_file_without_tables_reads_as_empty_until_its_owner_creates_them(f
     assert path.read_bytes() == b""
     async with open_state(path, may_write=True) as state:
         await record_everything(state, "web")
-    assert execute(path, "PRAGMA user_version") == [(9,)]
+    assert execute(path, "PRAGMA user_version") == [(10,)]
 
 
 @pytest.mark.parametrize("may_write", [True, False], ids=["owner", "reader"])
@@ -74,6 +84,7 @@ async def test_file_of_the_last_release_keeps_its_rows(folder: Path, *, may_writ
         execute(path, f"ALTER TABLE attempts DROP COLUMN {column}")
     for table in ("checks", "fetch_counts", *FLEET):
         execute(path, f"DROP TABLE {table}")
+    to_version_9(path)
     to_version_7(path)
     execute(path, "PRAGMA user_version = 4")
     async with open_state(path, may_write=may_write) as state:
@@ -84,17 +95,18 @@ async def test_file_of_the_last_release_keeps_its_rows(folder: Path, *, may_writ
         assert await state.deliveries.installed() == {"web"}
         assert await state.deliveries.checks() == {}
         assert await state.attempts.read_attempt("web") is not None
-    assert execute(path, "PRAGMA user_version") == [(9 if may_write else 4,)]
+    assert execute(path, "PRAGMA user_version") == [(10 if may_write else 4,)]
 
 
 @pytest.mark.parametrize("may_write", [True, False], ids=["owner", "reader"])
-@pytest.mark.parametrize("version", [5, 6, 7, 8])
+@pytest.mark.parametrize("version", [5, 6, 7, 8, 9])
 async def test_file_of_a_version_before_keeps_its_rows(folder: Path, version: int, *, may_write: bool) -> None:
     path = folder / "state.db"
     async with open_state(path, may_write=True) as state:
         await record_everything(state, "web")
         before = await state.read_lineage("web")
-    if version >= 7:
+    to_version_9(path)
+    if 7 <= version < 9:
         to_version_8(path)
     lacking = {5: ("fetch_counts", *FLEET), 6: FLEET}
     for table in lacking.get(version, ()):
@@ -105,12 +117,21 @@ async def test_file_of_a_version_before_keeps_its_rows(folder: Path, version: in
     async with open_state(path, may_write=may_write) as state:
         assert await state.read_lineage("web") == before
         assert (await state.fetch_counts.read_fetch_count(CA) is None) == (version == 5)
+        assert await state.outbox.read_backlogs() == {}
         nodes, invites = (await state.fleet.read_nodes()).values(), (await state.fleet.read_invites()).values()
-        assert [(one.name, one.invite) for one in nodes] == ([("web2", "id")] if version >= 7 else [])
-        assert [(one.node, one.uses, *one.used_by) for one in invites] == ([("web2", 1, "s")] if version >= 7 else [])
+        assert [(one.name, one.invite) for one in nodes] == {
+            7: [("web2", "id")],
+            8: [("web2", "id")],
+            9: [("web2", "")],
+        }.get(version, [])
+        assert [(one.node, one.uses, *one.used_by) for one in invites] == {
+            7: [("web2", 1, "s")],
+            8: [("web2", 1, "s")],
+            9: [("web3", 1)],
+        }.get(version, [])
         assert await state.publications.read_unneeded() == []
         assert await state.vetoes.read_vetoes("web") == {"" if version <= 7 else "n1": NOW}
-    assert execute(path, "PRAGMA user_version") == [(9 if may_write else version,)]
+    assert execute(path, "PRAGMA user_version") == [(10 if may_write else version,)]
 
 
 async def test_reader_of_a_missing_file_reads_nothing_and_creates_nothing(folder: Path) -> None:
@@ -149,7 +170,7 @@ async def test_lineage_is_forgotten_completely_and_others_are_kept(folder: Path,
     tables = [name for (name,) in execute(path, "SELECT name FROM sqlite_master WHERE type = 'table'")]
     columns = {name: [row[1] for row in execute(path, f"PRAGMA table_info({name})")] for name in tables}
     of_lineages = [name for name in tables if "lineage" in columns[name] and name != "publications"]
-    assert set(tables) - set(of_lineages) == {"uses", "fetch_counts", "publications", *FLEET}
+    assert set(tables) - set(of_lineages) == {"uses", "fetch_counts", "publications", *OUTBOX, *FLEET}
     for _ in range(2):
         await state.forget_lineage("web")
     for name in of_lineages:

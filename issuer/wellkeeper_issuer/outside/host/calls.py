@@ -1,0 +1,83 @@
+"""Call a URL of the administrator's once: a webhook, or a heartbeat.
+
+The URL often contains a secret, so no message has more of it than its host.
+"""
+
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+import aiohttp
+
+from wellkeeper_client.foreign_text import one_line
+from wellkeeper_node.bodies import read_body
+from wellkeeper_node.network_errors import words
+from wellkeeper_node.resolver import DaemonResolver
+
+_TIMEOUT_SECONDS: Final = 10.0
+_ANSWER_BYTES: Final = 2000
+_SHOWN: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request; any answer but 2xx is a failure."""
+
+    url: str
+    version: str
+    method: str = "POST"
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes | None = None
+    ca_bundle: Path | None = None
+    timeout_seconds: float = _TIMEOUT_SECONDS
+
+
+class CallError(Exception):
+    """Has the reason in one line; `status` is that of the answer, 0 without one."""
+
+    def __init__(self, why: str, status: int = 0) -> None:
+        super().__init__(why)
+        self.status = status
+
+
+async def call(wanted: Call) -> None:
+    """Make the request. Redirects are not followed, as they would become GETs. Raises CallError."""
+    timeout = aiohttp.ClientTimeout(total=wanted.timeout_seconds)
+    headers = {"User-Agent": f"wellkeeper/{wanted.version}", "Accept-Encoding": "identity", **wanted.headers}
+    try:
+        tls = ssl.create_default_context(cafile=wanted.ca_bundle) if wanted.ca_bundle else True
+        connector = aiohttp.TCPConnector(resolver=DaemonResolver(), ssl=tls)
+        async with (
+            aiohttp.ClientSession(
+                connector=connector,
+                timeout=timeout,
+                headers=headers,
+                trust_env=True,
+                auto_decompress=False,  # the size of a compressed body is only known after decompression
+            ) as session,
+            session.request(wanted.method, wanted.url, data=wanted.body, allow_redirects=False) as answer,
+        ):
+            if not 200 <= answer.status < 300:
+                content = await read_body(answer, _ANSWER_BYTES)
+                shown = "" if "Content-Encoding" in answer.headers else _shown(content)
+                raise CallError(f"it answered with HTTP {answer.status}{shown}", answer.status)
+    except TimeoutError as error:
+        raise CallError(f"it did not answer within {wanted.timeout_seconds:g} s") from error
+    except aiohttp.InvalidURL as error:
+        # The text of this error is the URL.
+        raise CallError("its URL is not valid") from error
+    except (aiohttp.ClientError, OSError) as error:
+        raise CallError(words(error)) from error
+
+
+def host_of(url: str) -> str:
+    """Return what of a URL is not secret."""
+    return urlsplit(url).hostname or ""
+
+
+def _shown(content: bytes) -> str:
+    text = one_line(content.decode(errors="replace"), _SHOWN)
+    return f": {text}" if text else ""

@@ -1,0 +1,146 @@
+"""Notify by mail, with smtplib on a daemon thread, which never delays the exit.
+
+Imported only when mail is configured. A repeat has the same Message-ID, by which mail servers and readers drop it.
+"""
+
+import asyncio
+import logging
+import re
+import smtplib
+import ssl
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from email.message import EmailMessage
+from email.utils import format_datetime
+from pathlib import Path
+from typing import Final, Literal
+
+from wellkeeper_client.foreign_text import one_line
+from wellkeeper_issuer.errors import HookError
+from wellkeeper_issuer.messages import Message
+from wellkeeper_issuer.outside.host.secret_files import read_secret
+from wellkeeper_issuer.records import Notice
+from wellkeeper_node.network_errors import words
+from wellkeeper_node.wording import format_time, with_reload
+
+_log = logging.getLogger(__name__)
+
+_SHOWN: Final = 200
+
+Security = Literal["starttls", "tls", "none"]
+
+
+@dataclass(frozen=True, slots=True)
+class Mail:
+    """Implements `ports.people.Target`. `host` is this machine's name."""
+
+    name: str
+    events: frozenset[Notice]
+    server: tuple[str, int]
+    security: Security
+    sender: str
+    recipients: tuple[str, ...]
+    host: str
+    user: str | None = None
+    password_file: Path | None = None
+    ca_bundle: Path | None = None
+    timeout_seconds: float = 30.0
+
+    def wants(self, notice: Notice) -> bool:
+        return notice in self.events
+
+    async def send(self, message: Message) -> None:
+        password = await read_secret(self.password_file) if self.password_file else ""
+        mail = to_mail(message, self)
+        try:
+            async with asyncio.timeout(self.timeout_seconds):
+                await _on_thread(lambda: self._deliver(mail, password))
+        except TimeoutError as error:
+            raise self._error(message, f"it did not answer within {self.timeout_seconds:g} s") from error
+        except (smtplib.SMTPException, OSError, ValueError) as error:
+            raise self._error(message, _why(error)) from error
+
+    def _deliver(self, mail: EmailMessage, password: str) -> None:
+        context = None if self.security == "none" else ssl.create_default_context(cafile=self.ca_bundle)
+        with self._connected(context) as server:
+            if self.security == "starttls":
+                server.starttls(context=context)
+            if self.user is not None:
+                server.login(self.user, password)
+            refused = server.send_message(mail)
+        for recipient, (code, text) in refused.items():
+            # The others have it: another try would be a second mail for them.
+            _log.error("mail to %s was refused: %s", recipient, _answer(code, text))
+
+    def _connected(self, context: ssl.SSLContext | None) -> smtplib.SMTP:
+        host, port = self.server
+        if self.security == "tls":
+            return smtplib.SMTP_SSL(host, port, timeout=self.timeout_seconds, context=context)
+        return smtplib.SMTP(host, port, timeout=self.timeout_seconds)
+
+    def _error(self, message: Message, why: str) -> HookError:
+        host, port = self.server
+        return HookError(
+            f"cannot notify by the mail server {host}:{port} of {message.name}",
+            why,
+            with_reload("It is sent again later. If this is wrong, correct [[notifications.mail]]."),
+        )
+
+
+def to_mail(message: Message, about: Mail) -> EmailMessage:
+    """Return the mail: what happened, what to do, where and when."""
+    mail = EmailMessage()
+    mail["Subject"] = f"[{about.host}] {message.title}"
+    mail["From"], mail["To"] = about.sender, ", ".join(about.recipients)
+    mail["Date"] = format_datetime(message.at)
+    mail["Message-ID"] = f"<{message.id}@{re.sub('[^A-Za-z0-9.-]', '-', about.host)}>"
+    # RFC 3834: nobody's out-of-office message answers.
+    mail["Auto-Submitted"] = "auto-generated"
+    sentence = message.sentence
+    lines = [f"{sentence[:1].upper()}{sentence[1:]}", ""]
+    if message.command:
+        lines += [f"What to do, on {about.host}:", f"  {message.command}", ""]
+    lines += [f"Host: {about.host}", f"Time: {format_time(message.at)}"]
+    mail.set_content("\n".join(lines) + "\n")
+    return mail
+
+
+def _why(error: Exception) -> str:
+    """Return the server's own words."""
+    if isinstance(error, smtplib.SMTPRecipientsRefused):
+        code, text = next(iter(error.recipients.values()))
+        return _answer(code, text)
+    if isinstance(error, smtplib.SMTPResponseException):
+        return _answer(error.smtp_code, error.smtp_error)
+    if isinstance(error, ssl.SSLError):  # it has numbers of its own
+        return one_line(str(error), _SHOWN)
+    return words(error)
+
+
+def _answer(code: int, text: bytes | str) -> str:
+    shown = text.decode(errors="replace") if isinstance(text, bytes) else text
+    return f"it answered with {code}: {one_line(shown, _SHOWN)}"
+
+
+async def _on_thread(work: Callable[[], None]) -> None:
+    """Run it on a thread that ends by itself; raises what it raises."""
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[None] = loop.create_future()
+
+    def finish(error: Exception | None) -> None:
+        if not done.done():
+            done.set_result(None) if error is None else done.set_exception(error)
+
+    def run() -> None:
+        failed = None
+        try:
+            work()
+        except Exception as error:  # noqa: BLE001 - raised where it is awaited
+            failed = error
+        with suppress(RuntimeError):  # the loop was closed meanwhile
+            loop.call_soon_threadsafe(finish, failed)
+
+    threading.Thread(target=run, name="mail", daemon=True).start()
+    await done
