@@ -67,6 +67,7 @@ _SECTIONS: Final = {
         "doctor": Place(
             "wellkeeper_issuer.commands.doctor:doctor", "Report what is wrong on this host, and the line to change."
         ),
+        "notify": Place("wellkeeper_issuer.commands.notify:notify", "Test the notifications by webhook and mail."),
         "why": Place("wellkeeper_issuer.commands.why:why", "Explain when and why a certificate will be renewed."),
         "history": Place(
             "wellkeeper_issuer.commands.history:history", "Show what happened: joins, changes, deliveries."

@@ -56,6 +56,7 @@ HERE = {
     "status": 0,
     f"why {NAME}": 0,
     "history": 0,
+    "notify test": 2,
     "list": 0,
     "certificate list": 0,
     "certificate add new.example": 1,

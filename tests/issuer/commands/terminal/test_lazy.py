@@ -40,7 +40,10 @@ def test_config_option_after_the_command_wins(program: Program, folder: Path) ->
     assert f"{folder / 'other.toml'} does not exist" in finished.err
 
 
-@pytest.mark.parametrize("group", [[], ["certificate"], ["config"], ["account"], ["key"], ["publisher"], ["import"]])
+@pytest.mark.parametrize(
+    "group",
+    [[], ["certificate"], ["config"], ["account"], ["key"], ["publisher"], ["import"], ["notify"]],
+)
 def test_help_line_of_each_command_is_not_cut_off(program: Program, group: list[str]) -> None:
     usage, *lines = program.run(*group, "--help").out.splitlines()
     assert "Usage" in usage
