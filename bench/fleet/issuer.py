@@ -26,8 +26,9 @@ from wellkeeper_issuer.ports.fleet import EnrolledNode
 from wellkeeper_node.bundles.engine_access import EngineAccess
 from wellkeeper_node.bundles.kept import ManifestFile
 from wellkeeper_node.clock import SystemClock
-from wellkeeper_node.records.engine import open_records, parse_engine
+from wellkeeper_node.records.engine import parse_engine
 from wellkeeper_node.records.relay import RelayRecords
+from wellkeeper_node.records.valkey import open_engine
 
 _RELAY_SECONDS = 600.0
 
@@ -84,7 +85,7 @@ class FleetIssuer:
 
 @asynccontextmanager
 async def _leased(engine: EngineAccess) -> AsyncIterator[LeasedRecords]:
-    records = open_records(parse_engine(engine.address), engine.user, engine.password, SystemClock())
+    records = open_engine(parse_engine(engine.address), engine.user, engine.password, SystemClock())
     leased = LeasedRecords(records, "bench", SystemClock())
     leasing = asyncio.create_task(leased.run())
     try:

@@ -1,6 +1,7 @@
 """The servers and Sentinels of docs/engine.md, with the lines of the page."""
 
 import asyncio
+import json
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -8,8 +9,11 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from stand.certificates import ServerCertificate, make_server_certificate
+from stand.issuer import Issuer
 from stand.key_value import QUICK, KeyValueServer, Sentinel
 from stand.ports import free_port
+from tests.integration.whole_fleets import FleetNode
+from tests.json_docs import assert_documented
 from tests.systemd.pages import configuration
 from wellkeeper_node.clock import SystemClock
 from wellkeeper_node.records.engine import parse_engine
@@ -130,3 +134,17 @@ class Servers:
         for theirs, ours in (here | dict(more or {})).items():
             text = text.replace(theirs, ours)
         return text
+
+
+async def acl_file(issuer: Issuer, folder: Path) -> Path:
+    """Return the ACL file that `engine acl` prints."""
+    printed = (await issuer.run_well("engine", "acl", "--json")).json()
+    assert_documented("engine acl", printed)
+    path = folder / "users.acl"
+    path.write_text("".join(f"{one['line']}\n" for one in printed["users"]) + "user default off\n")
+    return path
+
+
+def followed(node: FleetNode) -> list[str]:
+    """Return the relays and engines that its agent follows."""
+    return list(json.loads((node.agent.state_dir / "status.json").read_text())["relays"])

@@ -14,9 +14,9 @@ from stand.key_value import KeyValueServer
 from stand.relay import RelayProcess
 from tests.engines import CALL_SECONDS, EngineRecords
 from tests.integration.balancer import balancing
+from tests.integration.engine_servers import acl_file, followed
 from tests.integration.observed import installed, issued, outcomes
 from tests.integration.test_backup import Safe
-from tests.integration.test_engine_fleet import acl_file, followed
 from tests.integration.test_standby import Standby
 from tests.integration.whole_fleets import Fleet, FleetNode, running_fleet
 from wellkeeper_node.clock import SystemClock

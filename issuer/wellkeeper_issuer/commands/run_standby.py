@@ -9,10 +9,11 @@ from typing import Final
 
 from wellkeeper_client.systemd import Systemd
 from wellkeeper_issuer.assembly import build
+from wellkeeper_issuer.assembly.notifications import make_notifications
 from wellkeeper_issuer.assembly.taking_over import Host, TakingOver, Waits
 from wellkeeper_issuer.commands.backing_up.standby import read_node
 from wellkeeper_issuer.commands.promote import next_steps
-from wellkeeper_issuer.errors import HookError
+from wellkeeper_issuer.outside.state.lock import DAEMON
 from wellkeeper_issuer.outside.state.standby import Standby, Watch, read_standby, write_watch
 from wellkeeper_issuer.records import Notice
 from wellkeeper_issuer.settings import Settings, read_settings
@@ -82,6 +83,7 @@ async def _report(settings: Settings, standby: Standby) -> None:
     steps = " ".join(next_steps(standby, is_running=True))
     _log.warning("%s. %s", what, steps)
     try:
-        await build.make_notifications(settings).send(Notice.FINDING, "", f"{what}. {steps}")
-    except HookError as error:
+        async with build.owned_state(settings, DAEMON) as (state, _):
+            await make_notifications(settings, state.outbox).send(Notice.FINDING, "", f"{what}. {steps}")
+    except WellkeeperError as error:
         _log.error("%s", error)
