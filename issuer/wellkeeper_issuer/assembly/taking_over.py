@@ -97,7 +97,7 @@ class TakingOver:
             why = f"no issuer has the lease of the engine; this host may take over from {at} on"
             return Waits("free", why, is_expected=True)
         looked = await promotion.look(host.settings, host.node, host.standby)
-        doubts = [*looked.doubts, *await self._heard_by_nodes(host, engine)]
+        doubts = [*looked.doubts, *_deaf(looked), *await self._heard_by_nodes(host, engine)]
         if doubts:
             return Waits("doubts", f"no issuer has the lease of the engine, but {'; '.join(doubts)}")
         return await self._take(host, engine, looked)
@@ -128,6 +128,12 @@ class TakingOver:
             if stored is not None:
                 found += _heard(one, stored.value, keys, now)
         return found
+
+
+def _deaf(looked: "Looked") -> Iterator[str]:
+    """Yield that the silence of the agent means nothing, if so."""
+    if looked.relays and all(looked.relays.values()):
+        yield "wellkeeper-node here reaches neither a relay nor the engine, so it would hear no issuer"
 
 
 def _heard(node: "EnrolledNode", message: bytes, fleet_keys: Keys, now: float) -> Iterator[str]:

@@ -32,6 +32,7 @@ from wellkeeper_issuer.settings import read_settings
 
 ENGINE: Final = "[fleet.engine]\naddress = 'redis://127.0.0.1:1'"
 MINUTES: Final = 5
+REACHED: Final = {"10.0.0.1:8404": "refused", "redis://127.0.0.1:1": ""}
 HOLDER: Final = "web1 pid 7 a"
 
 
@@ -87,7 +88,9 @@ def host(program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> S
 
 @pytest.fixture
 def waiting(host: StandbyHost) -> Waiting:
-    return Waiting(Node(host))
+    node = Node(host)
+    node.hear(relays=REACHED)
+    return Waiting(node)
 
 
 def test_standby_takes_lease_and_work_once_no_issuer_had_the_lease_for_minutes(waiting: Waiting) -> None:
@@ -119,11 +122,11 @@ def test_standby_waits_as_long_as_an_issuer_has_the_lease(waiting: Waiting) -> N
 
 
 def test_standby_waits_while_its_agent_hears_the_issuer(waiting: Waiting) -> None:
-    waiting.node.hear(waiting.node.beat())
+    waiting.node.hear(waiting.node.beat(), relays=REACHED)
     found = waiting.wait()
     assert found
     assert found.why.startswith("no issuer has the lease of the engine, but the issuer on web1 (bbbbbbbb) was heard ")
-    waiting.node.hear()
+    waiting.node.hear(relays=REACHED)
     assert waiting.look() is None
 
 
@@ -133,6 +136,13 @@ def test_standby_waits_while_its_node_knows_another_fleet_key_than_the_backup(wa
     found = waiting.wait()
     assert found
     assert "has no manifest of a fleet key in the backup" in found.why
+
+
+def test_standby_waits_while_its_agent_has_no_contact_through_which_it_could_hear_an_issuer(waiting: Waiting) -> None:
+    waiting.node.hear()
+    found = waiting.wait()
+    assert found
+    assert found.why.endswith("wellkeeper-node here reaches neither a relay nor the engine, so it would hear no issuer")
 
 
 def test_standby_waits_while_another_node_hears_the_issuer(waiting: Waiting) -> None:

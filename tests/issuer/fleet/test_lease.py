@@ -131,11 +131,13 @@ async def test_relay_is_written_only_while_no_other_issuer_has_the_lease(engine:
     relay, leased = FakeRelay(clock), issuer(engine, clock)
     written = LeasedRelay(relay, leased)
     async with running(leased):
+        other = "node/web3"
+        await written.delete(other, expected=await written.put(other, signed(other)))
         version = await written.put(KEY, MESSAGE)
         clock.advance(SECONDS)
         await engine.acquire("b", SECONDS)
         with pytest.raises(LeaseLostError):
-            await written.put("node/web3", signed("node/web3"))
+            await written.put(other, signed(other))
         with pytest.raises(LeaseLostError):
             await written.delete(KEY, expected=version)
     assert await relay.keys(Kind.NODE) == [KEY]

@@ -60,6 +60,7 @@ async def test_issuer_that_another_one_replaced_continues_like_a_restored_one(re
         await node.say(manifest=restoring.manifest.number, heartbeats=beats)
     async with running(fleet):
         await run_tasks_until(lambda: fleet.restored.is_waiting)
+        await fleet.beat()
         with pytest.raises(DeferredError, match="several issuers feed this fleet"):
             fleet.others.permit()
         assert restoring.file.read() == Restore(restoring.clock.now())
