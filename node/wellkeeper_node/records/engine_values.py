@@ -48,6 +48,11 @@ def unpack(key: str, packed: object, longest: int) -> Stored | None:
     return stored if is_whole and stored.version.encode() == version else None
 
 
+def version_in(packed: object) -> str:
+    """Return the version that the line of a value names, also if the value is not a record; "" without one."""
+    return packed[:LONGEST_LINE].partition(b" ")[0].decode("ascii", "replace") if isinstance(packed, bytes) else ""
+
+
 def is_over(stored: Stored, now: float) -> bool:
     return stored.expires_at is not None and stored.expires_at <= now
 

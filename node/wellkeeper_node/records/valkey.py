@@ -22,7 +22,7 @@ from wellkeeper_node.records.engine_connection import Access, Reply
 from wellkeeper_node.records.engine_follow import EngineFollower
 from wellkeeper_node.records.engine_scripts import Script
 from wellkeeper_node.records.engine_strangers import Strangers
-from wellkeeper_node.records.engine_values import LONGEST_LINE, is_over, pack, unpack
+from wellkeeper_node.records.engine_values import LONGEST_LINE, is_over, pack, unpack, version_in
 from wellkeeper_node.records.port import Update
 
 _CALL_SECONDS: Final = 0.25
@@ -125,13 +125,20 @@ class ValkeyRecords:
         parents = [f"{Kind.WRAP}/"] if owner else []
         keys = [key, engine_keys.LEASE, directory, engine_keys.EPOCH, *parents]
         channels = [self._calls.key(directory), *map(self._calls.key, parents), ""][:2]
-        conditions = (repr(self._now), lease or "", expected or "")
-        name = key.removeprefix(directory)
-        reply = await self._run(script, key, keys, *conditions, name, key, *channels, owner, *more)
+        rest = (key.removeprefix(directory), key, *channels, owner, *more)
+        reply = await self._run(script, key, keys, repr(self._now), lease or "", expected or "", *rest)
+        if reply == engine_scripts.PRESENT and (junk := await self._junk_version(key)):
+            reply = await self._run(script, key, keys, repr(self._now), lease or "", junk, *rest)
         if reply == engine_scripts.LEASE_LOST:
             raise LeaseLostError(f"cannot change {key}", "the lease has ended, or another one began")
         if reply != engine_scripts.DONE:
             raise _conflict(key, is_present=reply == engine_scripts.PRESENT)
+
+    async def _junk_version(self, key: str) -> str:
+        """Return the version of a value that only looks like a record, as scripts see no digests; "" for a record."""
+        longest = kind_of(key).longest
+        (reply,) = await self._calls.ask(("GETRANGE", self._calls.key(key), 0, LONGEST_LINE + longest))
+        return "" if unpack(key, reply, longest) else version_in(reply)
 
     async def _run(self, script: Script, what: str, keys: list[str], *values: str | bytes | int) -> str:
         reply = await self._calls.run(script, keys, *values)

@@ -79,12 +79,24 @@ async def test_engine_removes_what_ended_and_writes_remove_its_name(records: Eng
     assert await seen(records, Kind.PUBLICATION) == sorted(f"publication/b{one}" for one in range(1, number + 1))
 
 
-@pytest.mark.parametrize("junk", [("SET", "{wk}:bundle/www", "junk"), ("SADD", "{wk}:bundle/www", "a", "b")])
-async def test_junk_under_a_key_is_replaced(records: EngineRecords, junk: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(
+    "junk",
+    [
+        ("SET", "{wk}:bundle/www", "junk"),
+        ("SET", "{wk}:bundle/www", "a_version - z\njunk"),
+        ("SET", "{wk}:bundle/www", "a_version - in-another-form\njunk"),
+        ("SADD", "{wk}:bundle/www", "a", "b"),
+    ],
+)
+async def test_junk_under_a_key_is_replaced_or_deleted(records: EngineRecords, junk: tuple[str, ...]) -> None:
     await records.ask(*junk)
     assert await records.get("bundle/www") is None
     await records.put("bundle/www", signed())
     assert (await records.get("bundle/www")) == Stored("bundle/www", signed())
+    await records.ask("DEL", "{wk}:bundle/www")
+    await records.ask(*junk)
+    await records.delete("bundle/www", expected=version_of(signed()))
+    assert await records.ask("EXISTS", "{wk}:bundle/www") == 0
 
 
 async def test_engine_without_room_refuses_records_but_deletes(records: EngineRecords) -> None:
