@@ -55,6 +55,13 @@ def password_files(settings: Settings) -> tuple[Path, Path]:
     return found.password_file or made.issuer, found.node_password_file or made.nodes
 
 
+def named_files(settings: Settings) -> list[Path | None]:
+    """Return the files of passwords and CAs that the settings name."""
+    found, address = settings.fleet.engine, engine_address(settings)
+    ca = Path(address.ca_file) if address and address.ca_file else None
+    return [found.password_file, found.node_password_file, found.sentinel_password_file, ca]
+
+
 def engine_address(settings: Settings) -> EngineAddress | None:
     text = settings.fleet.engine.address
     return parse_engine(text) if text else None

@@ -94,22 +94,34 @@ def test_all_files_that_the_settings_name_are_included(program: Program, key: st
     )
     program.config.write_text(f"{program.config.read_text()}\n{table}\n")
     own.mkdir()
-    for name in ("root.pem", "hmac"):
+    for name in ("root.pem", "hmac", "engine-ca.pem", "engine.password"):
         (own / name).write_bytes(b"content")
     (program.config.with_suffix(".d")).mkdir()
     (program.config.with_suffix(".d") / "more.toml").write_text("[[certificates]]\nidentifiers = ['b.example']\n")
     program.make_keys()
+    of_sentinels = program.state_dir / "engine/sentinels.password"
+    of_sentinels.parent.mkdir()
+    of_sentinels.write_bytes(b"content")
+    (program.config.with_suffix(".d") / "fleet.toml").write_text(
+        f"[fleet]\nlisten = ['10.0.0.1:8404']\n[fleet.engine]\naddress = 'rediss://10.0.0.9?ca={own}/engine-ca.pem'\n"
+        f"password_file = '{own}/engine.password'\nsentinel_password_file = '{of_sentinels}'\n"
+    )
     program.run("trust", "--write")
     file = program.folder / "backup.age"
     finished = program.run("backup", str(file), "--recipient", key)
     assert finished.exit_code == 0, finished
+    found = names_in(file.read_bytes(), identity)
     assert {
         "settings/issuer.toml",
         "settings/issuer.d/more.toml",
         "settings/trust.toml",
         f"named{own}/root.pem",
         f"named{own}/hmac",
-    } <= set(names_in(file.read_bytes(), identity))
+        f"named{own}/engine-ca.pem",
+        f"named{own}/engine.password",
+        "state/engine/sentinels.password",
+    } <= set(found)
+    assert f"named{of_sentinels}" not in found
 
 
 def test_existing_file_is_replaced_only_with_force(program: Program, version: str, key: str, identity: Path) -> None:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from wellkeeper_client import trust_file
-from wellkeeper_issuer.assembly import build
+from wellkeeper_issuer.assembly import build, engines
 from wellkeeper_issuer.errors import BackupError
 from wellkeeper_issuer.outside.backup import contents, reading
 from wellkeeper_issuer.outside.backup.contents import Contents, Entry, Manifest
@@ -75,4 +75,5 @@ def _named(settings: Settings) -> Iterator[Path]:
     named = [settings.ca_bundle]
     named += [path for ca in settings.cas for path in (ca.bundle, ca.eab_hmac_key_file)]
     named += [one.csr for one in settings.certificates]
-    yield from dict.fromkeys(path for path in named if path is not None)
+    named += engines.named_files(settings)
+    yield from dict.fromkeys(one for one in named if one is not None and not one.is_relative_to(settings.state_dir))
