@@ -44,7 +44,7 @@ class HtmlPages:
         self._service = service
         self._view = Shared(self._read, SystemClock(), _USABLE_SECONDS)
         # However many clients ask, pages take one thread: renewals need the others.
-        self._turn = asyncio.Lock()
+        self._slot = asyncio.Lock()
 
     @property
     def by_path(self) -> Mapping[str, Make]:
@@ -55,7 +55,7 @@ class HtmlPages:
         async def make(query: Query) -> Page:
             try:
                 seen = await self._view.get()
-                async with self._turn:
+                async with self._slot:
                     text = await asyncio.to_thread(show, seen, query)
             except WellkeeperError as error:
                 _log.error("status: %s", error)
