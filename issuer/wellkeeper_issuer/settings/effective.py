@@ -1,7 +1,8 @@
 """The effective value of every key, and where it comes from: the default, or a line of a file."""
 
+import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -87,16 +88,30 @@ class InEffect:
     value: Any
     is_set: bool
 
+    @property
+    def written(self) -> str:
+        return "not set" if self.value is None else json.dumps(self.value, ensure_ascii=False)
+
 
 def in_effect(settings: Settings) -> list[InEffect]:
     """Return every key without those of certificates, with secrets masked, whatever the files say by now."""
-    chosen = settings.model_copy(update={"certificates": ()})
-    values, given = chosen.model_dump(mode="json"), chosen.model_dump(mode="json", exclude_unset=True)
-    return [
-        InEffect(".".join(parts), _masked(location, value), _is_given(given, location))
-        for location, parts, value in _walk(Settings, values, (), ())
-        if location != (CERTIFICATES,)
-    ]
+    found = _in_effect(settings.model_copy(update={CERTIFICATES: ()}))
+    return [one for location, one in found if location[0] != CERTIFICATES]
+
+
+def in_effect_of(settings: Settings, name: str) -> list[InEffect]:
+    """Return every key of the certificate with this name, in the same way; its CAs may be those of the top level."""
+    only = tuple(one for one in settings.certificates if one.name == name)
+    found = _in_effect(settings.model_copy(update={CERTIFICATES: only}))
+    return [replace(one, name=str(location[-1])) for location, one in found if location[0] == CERTIFICATES]
+
+
+def _in_effect(settings: Settings) -> Iterator[tuple[Location, InEffect]]:
+    values, given = settings.model_dump(mode="json"), settings.model_dump(mode="json", exclude_unset=True)
+    for location, parts, value in _walk(Settings, values, (), ()):
+        above = _INHERITED.get((parts[0], parts[-1])) if len(location) > 1 and not value else None
+        shown = _masked(location, values[above] if above else value)
+        yield location, InEffect(".".join(parts), shown, _is_given(given, location))
 
 
 def effective(settings: Settings, sources: Sources) -> list[Entry]:

@@ -15,6 +15,7 @@ from wellkeeper_issuer.commands.why import sentences
 from wellkeeper_issuer.errors import JournalError
 from wellkeeper_issuer.model import Lineage
 from wellkeeper_issuer.records import LOCAL_NODE
+from wellkeeper_issuer.settings.effective import in_effect_of
 from wellkeeper_issuer.status import overview
 from wellkeeper_issuer.status.certificate_status import State
 from wellkeeper_issuer.status.overview import Shown
@@ -60,6 +61,7 @@ def certificate_page(view: View, query: Mapping[str, str]) -> str | None:
         attempt=_attempt(view, shown),
         steps=timeline.of_version(shown, entries),
         chain=_chain(view, shown),
+        settings=in_effect_of(settings, lineage.name),
         on_nodes=list(_on_nodes(view, shown)),
         events=[(one, _details(one)) for one in reversed(entries[-_EVENTS:])],
     )

@@ -1,6 +1,5 @@
 """The pages about everything but single certificates: nodes, limits of CAs, rehearsals, and settings."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -121,9 +120,4 @@ def _urgency(one: Shown) -> tuple[bool, float]:
 
 def settings_page(view: View, _query: Mapping[str, str]) -> str:
     """Return the page with the values in effect, without secrets and certificates."""
-    rows = [(one, _written(one.value)) for one in in_effect(view.settings)]
-    return render("settings.html", view=view, here="settings", rows=rows)
-
-
-def _written(value: object) -> str:
-    return "not set" if value is None else json.dumps(value, ensure_ascii=False)
+    return render("settings.html", view=view, here="settings", rows=in_effect(view.settings))

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.fakes_deliver import FakeCa, dns
-from tests.issuer.commands.conftest import Program
+from tests.issuer.commands.conftest import UNREACHABLE_CA, Program
 from tests.issuer.commands.site.views import NASTY, Parsed
 from tests.issuer.commands.statuses import FAILURE, LIMITED, NAME, NOW, install, record, schedule, write
 from wellkeeper_issuer.assembly import build
@@ -114,6 +114,16 @@ def test_there_is_no_page_of_an_unknown_certificate(program: Program, version: s
     assert version
     seen = view.read(read_settings(program.config), None, is_outdated=False)
     assert [certificate_page(seen, query) for query in ({"name": "b.example"}, {})] == [None, None]
+
+
+def test_settings_of_the_certificate_are_shown_with_the_ca_of_all(program: Program) -> None:
+    program.configure("other.example", NAME)
+    program.config.write_text(f"{program.config.read_text()}\nkey_type = 'rsa-2048'")
+    found = page(program)
+    assert f'ca ["{UNREACHABLE_CA}"] default' in found.shown
+    assert 'key_type "rsa-2048" set' in found.shown
+    assert "reuse_key false default" in found.shown
+    assert "other.example" not in found.shown
 
 
 def test_chain_that_cannot_be_read_is_left_out(program: Program, version: str) -> None:
