@@ -49,3 +49,25 @@ async def test_nginx_asks_for_a_password_before_it_shows_the_status(folder: Path
             assert metrics.headers["Cache-Control"] == "no-store"
             (shown,) = (await get(host, "/v1/status")).json()["certificates"]
             assert (shown["name"], shown["state"]) == ("web", "served")
+            await moves_with_a_reload(host, socket)
+
+
+async def moves_with_a_reload(host: Host, socket: Path) -> None:
+    """Let the daemon listen elsewhere, then where it cannot: it stays, and status says why."""
+    moved, taken = socket.with_name("moved.sock"), socket.with_name("taken")
+    taken.mkdir()
+    for path in (moved, taken):
+        tables = (f"[web]\nlisten = 'unix:{path}'",)
+        host.issuer.configure(replace(host.issuer_settings, reload_interval_seconds=0.1, tables=tables))
+        await host.issuer.run_well("reload")
+        async with asyncio.timeout(60):
+            while _exists(socket):  # noqa: ASYNC110 - another process
+                await asyncio.sleep(0.1)
+    async with asyncio.timeout(60):
+        while "not as [web] wants it" not in (await host.issuer.run_well("status")).out:  # noqa: ASYNC110
+            await asyncio.sleep(0.1)
+    assert _exists(moved)
+
+
+def _exists(path: Path) -> bool:
+    return path.exists()
