@@ -23,8 +23,7 @@ release = version = tomllib.loads((ROOT / "pyproject.toml").read_text())["projec
 extensions = ["myst_parser", "sphinx_click"]
 root_doc = "docs/index"
 include_patterns = ["docs/**.md", "nginx/README.md", "*.md"]
-exclude_patterns = [f"{one.name}/**" for one in ROOT.iterdir() if one.name not in {"docs", "nginx"}]
-exclude_patterns += [one.name for one in ROOT.iterdir() if one.name not in {"docs", "nginx"} and one.is_dir()]
+exclude_patterns = [one.name for one in ROOT.iterdir() if one.is_dir() and one.name not in {"docs", "nginx"}]
 myst_heading_anchors = 4
 smartquotes = False
 suppress_warnings = ["toc.not_included"]  # check_contents says what to do
@@ -110,7 +109,7 @@ def list_settings(app: Sphinx, tree: nodes.document, docname: str) -> None:  # n
 
 
 def _item(head: list[nodes.Node], row: list[nodes.Node]) -> nodes.definition_list_item:
-    """Return a row as an item: its first cell, then the last without, then the others with their headings."""
+    """Return a row as an item: its first cell, then the last one, then the others with their headings."""
     term = nodes.term("", "", *(child for part in row[0].children for child in part.children))
     *others, last = row[1:]
     text = nodes.definition("", *last.children)
