@@ -105,6 +105,13 @@ download_missing() {
     (cd "$CACHE/apt" && isolated_apt update && isolated_apt --yes --no-install-recommends --download-only install "$@")
 }
 
+# Return whether the command starts, even if it fails, as `uacme --help` does: 126 and 127 mean that it does not start.
+starts() {
+    local status=0
+    "$@" >/dev/null || status=$?
+    ((status != 126 && status != 127))
+}
+
 # Unpack packages ($4…) of the prepared release and their dependencies into a tree ($1), from which program $2 runs in
 # place; `$program $3` must succeed. apt's status is empty, so that libc and its loader are downloaded, too, and patchelf
 # writes their paths into the program. (As `ld.so nginx`, a process would have the loader's arguments as its title, and
@@ -122,7 +129,7 @@ unpack_tree() {
             --set-interpreter "$target${loader#"$tree"}" "$tree/$program" &&
         mv "$tree" "$target" &&
         rm -rf "$CACHE/apt" || return
-    "$target/$program" "$flag" || {
+    starts "$target/$program" "$flag" || {
         rm -rf "$target"
         return 1
     }
@@ -132,7 +139,7 @@ unpack_tree() {
 # absolute: if the checkout was moved, the program does not start, and is unpacked again.
 install_tree() {
     local name="$1" release="$2" program="$3" flag="$4"
-    if "$CACHE/$name/$program" "$flag" >/dev/null 2>&1; then
+    if starts "$CACHE/$name/$program" "$flag" 2>/dev/null; then
         note "$name: already unpacked"
         return
     fi
