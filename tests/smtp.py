@@ -36,7 +36,7 @@ class Mailbox:
         return self.answer
 
     async def handle_RCPT(self, _server: Any, _session: Any, envelope: Any, address: str, _options: Any) -> str:  # noqa: ANN401, N802 - of aiosmtpd
-        if address.startswith("nobody@"):
+        if address.startswith("unknown@"):
             return "550 no such user"
         envelope.rcpt_tos.append(address)
         return "250 OK"

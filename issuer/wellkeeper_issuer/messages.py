@@ -75,7 +75,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """What waits for a target; `since` and `error` tell why, if it accepted nothing since then."""
+    """The number of messages that wait for a target; `since` and `error` say why, if it accepted none since then."""
 
     waiting: int
     since: datetime | None = None

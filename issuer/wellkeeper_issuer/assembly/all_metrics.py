@@ -20,9 +20,10 @@ CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 def recorded(seen: "Overview", nodes: "Sequence[NodeStatus]") -> str:
     """Return the metrics of certificates and nodes."""
-    from wellkeeper_issuer.status import exposition, metrics, node_metrics
+    from wellkeeper_issuer.status import exposition, metrics, node_metrics, target_metrics
 
-    return exposition.to_text([*metrics.of_certificates(seen, version()), *node_metrics.of_nodes(nodes)])
+    of_targets = target_metrics.of_targets(seen.targets)
+    return exposition.to_text([*metrics.of_certificates(seen, version()), *of_targets, *node_metrics.of_nodes(nodes)])
 
 
 def counts(activity: "Activity") -> str:

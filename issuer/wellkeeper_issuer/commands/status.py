@@ -24,6 +24,7 @@ from wellkeeper_issuer.settings import Settings
 from wellkeeper_issuer.status import overview
 from wellkeeper_issuer.status.certificate_status import State
 from wellkeeper_issuer.status.overview import Overview, Shown
+from wellkeeper_issuer.status.targets import failing
 from wellkeeper_node.wording import format_time
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ _COLOURS: Final = {
         "Ask nginx by handshake; exit with 1 unless it serves every certificate, there is at least one, no node has "
         "been behind for an hour or unseen for 15 minutes, no other issuer is active or has the lease of the engine, "
         "the issuer does not wait for nodes after a restore, nothing prevents a standby that waits from taking over, "
-        "and the manifest for nodes has room."
+        "the manifest for nodes has room, and no target has refused notifications for an hour."
     ),
 )
 @click.option("--nodes", "has_nodes", is_flag=True, help="Show the other nodes: what each has, what is behind and why.")
@@ -98,13 +99,13 @@ def status(config: Path | None, as_json: bool, as_metrics: bool, is_check: bool,
         status_nodes.show(nodes, issuers.warning)
     else:
         _show(seen, status_json.reached(settings), issuers, has_all=shown["has_all"])
-        _show_daemon(daemon, issuers)
+        _show_daemon(daemon, issuers, seen)
     if is_check and not status_check.report(settings, seen, nodes, issuers):
         click.get_current_context().exit(1)
 
 
-def _show_daemon(daemon: Mapping[str, Any] | None, issuers: Issuers) -> None:
-    if lines := [*_failing(daemon or {}), *issuers.waiting_lines()]:
+def _show_daemon(daemon: Mapping[str, Any] | None, issuers: Issuers, seen: Overview) -> None:
+    if lines := [*failing(seen.targets), *_failing(daemon or {}), *issuers.waiting_lines()]:
         screen.print_lines(lines)
     if is_restart_needed(daemon):
         click.echo(f"{_OLD_DAEMON} {services.sentence('restart', 'wellkeeper')}")

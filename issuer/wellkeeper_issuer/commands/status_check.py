@@ -1,4 +1,4 @@
-"""What `status --check` checks, also for the daemon's heartbeat."""
+"""Check what `status --check` checks, also for the daemon's heartbeat."""
 
 import asyncio
 from collections.abc import Sequence
@@ -13,6 +13,7 @@ from wellkeeper_issuer.settings import Settings
 from wellkeeper_issuer.status import overview
 from wellkeeper_issuer.status.certificate_status import State
 from wellkeeper_issuer.status.overview import Overview
+from wellkeeper_issuer.status.targets import failing, long_failing
 
 if TYPE_CHECKING:
     from wellkeeper_issuer.fleet.node_status import NodeStatus
@@ -35,11 +36,13 @@ class Checked:
 
 def check(settings: Settings, seen: Overview, nodes: "Sequence[NodeStatus]", issuers: Issuers) -> Checked:
     """Ask nginx for every certificate by handshake, and judge what is known of all else."""
-    return Checked([*_unserved(settings), *_about_nodes(settings, nodes, issuers)], _is_served(seen))
+    lines = [*_unserved(settings), *_about_nodes(settings, nodes, issuers)]
+    lines += failing(long_failing(seen.targets, seen.now))
+    return Checked(lines, _is_served(seen))
 
 
 def report(settings: Settings, seen: Overview, nodes: "Sequence[NodeStatus]", issuers: Issuers) -> bool:
-    """Print what needs a person, and return whether everything is well."""
+    """Print what needs a person, and return whether nothing does."""
     checked = check(settings, seen, nodes, issuers)
     for line in checked.lines:
         click.echo(line, err=True)

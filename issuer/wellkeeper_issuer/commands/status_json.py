@@ -9,6 +9,7 @@ from wellkeeper_issuer.commands.terminal.outdated import is_restart_needed
 from wellkeeper_issuer.settings import Settings
 from wellkeeper_issuer.status import overview
 from wellkeeper_issuer.status.overview import Overview
+from wellkeeper_issuer.status.targets import to_json as to_json_of_targets
 
 if TYPE_CHECKING:
     from wellkeeper_issuer.fleet.node_status import NodeStatus
@@ -32,6 +33,7 @@ def to_json(
         "nodes": list(map(status_nodes.to_json, nodes)),
         "is_reload_needed": is_outdated,
         "nginx": nginx.to_json() if nginx else None,
+        "notifications": to_json_of_targets(seen.targets),
         **status_issuers.read(settings).to_json(),
     }
 

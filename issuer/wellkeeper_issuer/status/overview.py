@@ -1,11 +1,12 @@
 """Read what several commands show about certificates, from disk alone: nothing here asks a CA or waits."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
+from wellkeeper_issuer.messages import Backlog
 from wellkeeper_issuer.model import Lineage
 from wellkeeper_issuer.obtain.due import renew_at
 from wellkeeper_issuer.obtain.limits import Limits
@@ -78,6 +79,8 @@ class Shown:
 class Overview:
     """All certificates at `now`; `daemon_pid` is None when no daemon runs, `budgets` have the names of their CAs.
 
+    `targets` are all that get notifications.
+
     Its repr is short: asyncio.run makes one of what it returns (in signal.getsignal), and throws it away.
     """
 
@@ -86,6 +89,7 @@ class Overview:
     now: datetime
     daemon_pid: int | None
     budgets: Sequence[tuple[str, Budget]] = field(repr=False)
+    targets: Mapping[str, Backlog] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +100,7 @@ class _Recorded:
     rehearsals: dict[str, Rehearsal] = field(default_factory=dict)
     budgets: Sequence[tuple[str, Budget]] = ()
     vetoes: dict[str, datetime] = field(default_factory=dict)
+    backlogs: Mapping[str, Backlog] = field(default_factory=dict)
 
 
 async def look(
@@ -126,7 +131,9 @@ async def look(
         for lineage, one in zip(lineages, found, strict=True)
     ]
     owner = find_owner(settings.state_dir / LOCK)
-    return Overview(shown, recorded.rows, now, owner[0] if owner and owner[1] == DAEMON else None, recorded.budgets)
+    pid = owner[0] if owner and owner[1] == DAEMON else None
+    targets = {name: recorded.backlogs.get(name, Backlog(0)) for name in settings.notifications.names}
+    return Overview(shown, recorded.rows, now, pid, recorded.budgets, targets)
 
 
 async def _read(settings: Settings, path: Path, names: Collection[str]) -> _Recorded:
@@ -138,6 +145,7 @@ async def _read(settings: Settings, path: Path, names: Collection[str]) -> _Reco
             dict(await state.notes.read_rehearsals()),
             await read_budgets(settings, state),
             {name: end_of(ends) for name, ends in vetoes.items() if ends},
+            await state.outbox.read_backlogs(),
         )
 
 

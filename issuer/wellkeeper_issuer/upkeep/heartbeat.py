@@ -1,4 +1,4 @@
-"""Call a URL after each check that found everything well: whoever waits for the call notices a dead daemon, too."""
+"""Call a URL after each check that found everything in order: a service that waits for it notices a dead daemon."""
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping

@@ -31,7 +31,7 @@ _LOOK_SECONDS: Final = 60.0
 
 
 @dataclass(slots=True)
-class _Course:
+class _Progress:
     """A target in this process: whether it is being sent to, and when next."""
 
     is_busy: bool = False
@@ -47,33 +47,33 @@ class Sending:
     outbox: Outbox
     targets: Callable[[], Sequence[Target]]
     clock: Clock
-    _courses: dict[str, _Course] = field(default_factory=dict)
+    _progress: dict[str, _Progress] = field(default_factory=dict)
 
     async def run(self) -> None:
         """Send until cancelled; whatever fails is logged, and tried again."""
         async with asyncio.TaskGroup() as group:
             while True:
                 self.outbox.changed.clear()
-                for target, course in self._ready():
-                    course.is_busy, course.has_more = True, False
-                    group.create_task(self._try(target, course))
+                for target, state in self._ready():
+                    state.is_busy, state.has_more = True, False
+                    group.create_task(self._try(target, state))
                 await self._until_needed()
 
     async def flush(self) -> None:
         """Try once to send to each target."""
-        await asyncio.gather(*(self._try(one, _Course()) for one in self.targets()))
+        await asyncio.gather(*(self._try(one, _Progress()) for one in self.targets()))
 
-    def _ready(self) -> Iterator[tuple[Target, _Course]]:
+    def _ready(self) -> Iterator[tuple[Target, _Progress]]:
         now = self.clock.monotonic()
         for target in self.targets():
-            course = self._courses.setdefault(target.name, _Course())
-            course.has_more = course.is_busy
-            if not course.is_busy and course.next_at <= now:
-                yield target, course
+            state = self._progress.setdefault(target.name, _Progress())
+            state.has_more = state.is_busy
+            if not state.is_busy and state.next_at <= now:
+                yield target, state
 
     async def _until_needed(self) -> None:
         now = self.clock.monotonic()
-        later = [one.next_at - now for one in self._courses.values() if one.next_at > now]
+        later = [one.next_at - now for one in self._progress.values() if one.next_at > now]
         waits = [
             asyncio.ensure_future(self.outbox.changed.wait()),
             asyncio.ensure_future(self.clock.sleep(min([*later, _LOOK_SECONDS]))),
@@ -84,7 +84,7 @@ class Sending:
             for one in waits:
                 one.cancel()
 
-    async def _try(self, target: Target, course: _Course) -> None:
+    async def _try(self, target: Target, state: _Progress) -> None:
         try:
             is_sent = await self._send_waiting(target)
         except Exception as error:  # noqa: BLE001 - one target must not end the others
@@ -92,10 +92,10 @@ class Sending:
                 "notifications to %s: %s", target.name, error if isinstance(error, WellkeeperError) else repr(error)
             )
             is_sent = False
-        course.is_busy = False
-        course.failures = 0 if is_sent else course.failures + 1
-        course.next_at = 0.0 if is_sent else self.clock.monotonic() + _pause_after(course.failures)
-        if course.has_more or not is_sent:
+        state.is_busy = False
+        state.failures = 0 if is_sent else state.failures + 1
+        state.next_at = 0.0 if is_sent else self.clock.monotonic() + _pause_after(state.failures)
+        if state.has_more or not is_sent:
             # `run` plans the next try.
             self.outbox.changed.set()
 
@@ -121,7 +121,7 @@ class Sending:
     async def _is_expired(self, target: Target, message: Message) -> bool:
         if self.clock.now() - message.at < _EXPIRE:
             return False
-        _log.error("notifications: %s was never told of %s: %s", target.name, message.name, message.detail)
+        _log.error("notifications: %s never accepted %s: %s", target.name, message.name, message.detail)
         await self.outbox.forget(target.name, message.id)
         return True
 

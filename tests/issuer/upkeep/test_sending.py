@@ -171,7 +171,7 @@ def test_message_that_a_target_refuses_delays_no_other() -> None:
     simulate(play)
 
 
-def test_message_that_nobody_took_for_three_days_is_forgotten(caplog: pytest.LogCaptureFixture) -> None:
+def test_message_that_was_not_accepted_for_three_days_is_forgotten(caplog: pytest.LogCaptureFixture) -> None:
     async def play() -> None:
         chat = FakeTarget("chat")
         post = Post(chat)
@@ -182,7 +182,7 @@ def test_message_that_nobody_took_for_three_days_is_forgotten(caplog: pytest.Log
         assert [one.notice for one in chat.got] == [Notice.RECOVERY]
 
     simulate(play)
-    assert caplog.messages == ["notifications: chat was never told of the failure of web: the CA says no"]
+    assert caplog.messages == ["notifications: chat never accepted the failure of web: the CA says no"]
 
 
 def test_broken_state_is_logged_and_tried_again(caplog: pytest.LogCaptureFixture) -> None:

@@ -10,10 +10,11 @@ from wellkeeper_issuer.assembly import build
 from wellkeeper_issuer.assembly.doctor import looks
 from wellkeeper_issuer.assembly.doctor.context import CheckContext
 from wellkeeper_issuer.assembly.doctor.rights import need_owner
-from wellkeeper_issuer.doctor import hooks, host, managers, service
+from wellkeeper_issuer.doctor import hooks, host, managers, notifications, service
 from wellkeeper_issuer.doctor import settings as settings_checks
 from wellkeeper_issuer.doctor.checks import Check, NotCheckedError
 from wellkeeper_issuer.errors import SettingsError
+from wellkeeper_issuer.messages import Backlog
 from wellkeeper_issuer.outside.host import installed
 from wellkeeper_issuer.outside.host.other_clients import read_other_lineages
 from wellkeeper_issuer.outside.state.lock import LOCK, find_owner
@@ -104,6 +105,20 @@ async def _rehearsals(context: CheckContext) -> Sequence[Finding]:
     )
 
 
+async def _notifications(context: CheckContext) -> Sequence[Finding]:
+    settings, now = context.settings, SystemClock().now()
+    if not settings.notifications.names:
+        raise NotCheckedError("the settings have no target of notifications")
+    need_owner(settings.state_dir)
+    try:
+        async with build.state_to_read(settings) as state:
+            backlogs = await state.outbox.read_backlogs()
+    except WellkeeperError as error:
+        raise NotCheckedError(f"{error.what}: {error.why}") from error
+    targets = {name: backlogs.get(name, Backlog(0)) for name in settings.notifications.names}
+    return await notifications.check_notifications(targets, now)
+
+
 async def _read_rehearsals(context: CheckContext) -> Mapping[str, Rehearsal]:
     need_owner(context.settings.state_dir)
     try:
@@ -138,5 +153,6 @@ CHECKS: Final[tuple[Check[CheckContext], ...]] = (
     Check((service.DAEMON_STATE,), _daemon),
     Check((hooks.ID,), _hooks, is_cheap=True),
     Check((service.REHEARSAL,), _rehearsals),
+    Check((notifications.ID,), _notifications, is_cheap=True),
     Check((managers.ID,), _managers, is_cheap=True),
 )

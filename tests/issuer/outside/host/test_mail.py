@@ -106,16 +106,16 @@ async def test_refusal_is_reported_in_the_words_of_the_server(mailbox: Mailbox) 
 
 
 async def test_refused_recipient_is_reported(mailbox: Mailbox) -> None:
-    nobody = replace(to(mailbox), recipients=("nobody@example.org",))
-    assert "it answered with 550: no such user" in await failure_of(nobody)
+    unknown = replace(to(mailbox), recipients=("unknown@example.org",))
+    assert "it answered with 550: no such user" in await failure_of(unknown)
 
 
 async def test_mail_that_one_recipient_got_is_not_sent_again(
     mailbox: Mailbox, caplog: pytest.LogCaptureFixture
 ) -> None:
-    await replace(to(mailbox), recipients=("a@example.org", "nobody@example.org")).send(FAILED)
+    await replace(to(mailbox), recipients=("a@example.org", "unknown@example.org")).send(FAILED)
     assert mailbox.recipients == ["a@example.org"]
-    assert "mail to nobody@example.org was refused: it answered with 550: no such user" in caplog.messages
+    assert "mail to unknown@example.org was refused: it answered with 550: no such user" in caplog.messages
 
 
 async def test_refused_connection_is_reported() -> None:
