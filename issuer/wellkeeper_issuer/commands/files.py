@@ -23,7 +23,7 @@ _ENDINGS: Final = {
     "nginx/agent": ("entrypoint", "nginx-agent"),
     "nginx/snippets": (".conf", ".conf.example"),
     "systemd": (".service", ".timer"),
-    "monitoring": (".rules.yml",),
+    "monitoring": (".rules.yml", ".dashboard.json"),
 }
 # Of programs.
 _MODES: Final = {"nginx/agent": 0o755}
@@ -40,7 +40,7 @@ _REMEDIES: Final = {
 @click.option("--force", is_flag=True, help="Replace files that exist and differ.")
 @options.json_option
 def files(directory: str, *, force: bool, as_json: bool) -> None:
-    """Write nginx snippets and agent, systemd units, alert rules and completion scripts for shells to DIRECTORY.
+    """Write nginx snippets and agent, systemd units, alert rules, dashboard and completion scripts to DIRECTORY.
 
     Files that exist with the same content are left alone. If one differs, nothing is written without --force.
 
