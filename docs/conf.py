@@ -43,6 +43,7 @@ man_pages = [
     (f"{COMMANDS}wellkeeper-node", "wellkeeper-node", "get certificates from an issuer on another host", "", 1),
     (f"{COMMANDS}wellkeeper-responder", "wellkeeper-responder", "answer ACME http-01 challenges behind nginx", "", 1),
     (f"{COMMANDS}wellkeeper-relay", "wellkeeper-relay", "pass records from an issuer to its nodes", "", 1),
+    (f"{COMMANDS}wellkeeper-publish", "wellkeeper-publish", "publish tokens of another ACME client", "", 1),
     ("docs/settings", "issuer.toml", "settings of wellkeeper", "", 5),
 ]
 

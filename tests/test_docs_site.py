@@ -11,6 +11,7 @@ from typing import Final
 import click
 import pytest
 
+from stand import processes
 from tests.layers import PROJECT
 from wellkeeper_issuer.__main__ import cli
 from wellkeeper_node.__main__ import cli as node
@@ -92,7 +93,7 @@ def _options(command: click.Command) -> list[str]:
     return [one.opts[0] for one in command.params if isinstance(one, click.Option) and not one.hidden]
 
 
-@pytest.mark.parametrize("name", [*(f"{program}.1" for program in PROGRAMS), "issuer.toml.5"])
+@pytest.mark.parametrize("name", [*(f"{program}.1" for program in (*PROGRAMS, "wellkeeper-publish")), "issuer.toml.5"])
 def test_man_page_is_found_and_reads_without_a_warning(man_pages: Path, name: str) -> None:
     title = name.rpartition(".")[0]
     assert f"{title} - " in _output("lexgrog", man_pages / name)
@@ -104,6 +105,12 @@ def test_every_program_has_a_man_page(man_pages: Path) -> None:
     """Otherwise, lintian would report it for the Debian package."""
     scripts = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]["scripts"]
     assert {page.stem for page in man_pages.glob("*.1")} == set(scripts)
+
+
+def test_man_page_of_the_publisher_has_every_option(man_pages: Path) -> None:
+    manual = (man_pages / "wellkeeper-publish.1").read_text().replace(r"\-", "-")
+    offered = _output(processes.PROGRAMS / "wellkeeper-publish", "--help")
+    assert [one for one in set(re.findall(r"--[a-z]+", offered)) if one not in manual and one != "--help"] == []
 
 
 def test_man_page_of_the_settings_has_every_key(man_pages: Path) -> None:

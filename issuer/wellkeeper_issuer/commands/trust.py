@@ -33,7 +33,7 @@ _FILE: Final = click.Path(path_type=Path, readable=False)
     type=_FILE,
     help="Show the thumbprint of another client's account key (JWK, PEM or DER); with --write, pin the account.",
 )
-@click.argument("more_keys", nargs=-1, metavar="", type=_FILE)
+@click.argument("more_keys", nargs=-1, metavar="[FILE]...", type=_FILE)
 @click.option("--clients", is_flag=True, help="The same for all accounts that certbot, acme.sh, lego and others have.")
 @click.option("--home", "homes", multiple=True, type=_FILE, help="Look in this home directory, too, with --clients.")
 @options.config_option

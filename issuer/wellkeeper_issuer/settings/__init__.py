@@ -124,9 +124,7 @@ class Settings(Frozen):
     )
     hooks: HooksSettings = Field(
         default=HooksSettings(),
-        description=(
-            "Commands around a renewal. Each is a list, run without a shell; environment variables describe the event."
-        ),
+        description="Commands around a renewal: lists, run without a shell. Environment variables describe the event.",
     )
     notifications: NotificationsSettings = Field(
         default=NotificationsSettings(), description="Reports to you, by webhook and mail."
@@ -137,10 +135,7 @@ class Settings(Frozen):
     rehearsal: RehearsalSettings = Field(
         default=RehearsalSettings(), description="Dry runs: renewals that do not touch what is live."
     )
-    web: WebSettings = Field(
-        default=WebSettings(),
-        description="The status endpoint of the daemon, for browsers and Prometheus.",
-    )
+    web: WebSettings = Field(default=WebSettings(), description="The status endpoint, for browsers and Prometheus.")
     cas: tuple[CaSettings, ...] = Field(default=(), description="Your own CAs, and special settings for known ones.")
     local_node: StrictBool = Field(
         default=True,
@@ -160,7 +155,6 @@ class Settings(Frozen):
     certificates: tuple[CertificateSettings, ...] = Field(
         default=(), description="The certificates to obtain and renew; drop-ins may add more."
     )
-
     publishers: tuple[PublisherSettings, ...] = Field(
         default=(), description="Other ACME clients with publishing keys of their own; drop-ins may add more."
     )

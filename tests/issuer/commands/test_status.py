@@ -62,6 +62,7 @@ def test_missing_certificate_is_shown(program: Program) -> None:
         "lease": None,
         "takeover": None,
         "issuers": None,
+        "notifications": [],
         "restore": None,
         "certificates": [
             {
@@ -280,8 +281,8 @@ def test_daemon_is_shown_with_its_pid_and_its_next_work(program: Program) -> Non
 
     text, reported = asyncio.run(look())
     assert text.endswith(f"daemon: running, pid {os.getpid()}\n")
-    unknown: dict[str, object] = {"checked_at": None, "findings": [], "heartbeat": None}
-    assert reported == {"pid": os.getpid(), "is_restart_needed": False, **unknown}
+    unknown = {"checked_at": None, "heartbeat": None, "endpoint_problem": None}
+    assert reported == {"pid": os.getpid(), "is_restart_needed": False, "findings": [], **unknown}
     assert program.run("status", "--json").json()["daemon"] is None
 
 
