@@ -37,11 +37,8 @@ def ca() -> FakeCa:
 
 def test_without_certificates_the_next_step_is_to_add_one(program: Program) -> None:
     program.configure()
-    assert shown(program) == [
-        "no certificates are configured",
-        "daemon: not running",
-        "Next: sudo wellkeeper certificate add NAME",
-    ]
+    following = "Next: sudo wellkeeper certificate add NAME"
+    assert shown(program) == ["no certificates are configured", "daemon: not running", following]
 
 
 def test_missing_certificate_is_shown(program: Program) -> None:
@@ -281,8 +278,8 @@ def test_daemon_is_shown_with_its_pid_and_its_next_work(program: Program) -> Non
 
     text, reported = asyncio.run(look())
     assert text.endswith(f"daemon: running, pid {os.getpid()}\n")
-    unknown = {"checked_at": None, "heartbeat": None, "endpoint_problem": None}
-    assert reported == {"pid": os.getpid(), "is_restart_needed": False, "findings": [], **unknown}
+    expected = {"pid": os.getpid(), "is_restart_needed": False, "findings": []}
+    assert reported == expected | dict.fromkeys(("checked_at", "heartbeat", "endpoint_problem"))
     assert program.run("status", "--json").json()["daemon"] is None
 
 
