@@ -27,7 +27,7 @@ class Lease:
             return f"the engine cannot be asked who has its lease: {self.failure}"
         if self.holder is None:
             return "no issuer has the lease of the engine"
-        return f"{'this host' if self.is_here else 'the issuer'} has the lease of the engine: {shown(self.holder)}"
+        return f"{'this host' if self.is_here else 'another issuer'} has the lease of the engine: {shown(self.holder)}"
 
     @property
     def is_elsewhere(self) -> bool:
@@ -46,9 +46,10 @@ async def read_lease(settings: Settings) -> Lease:
             holder = await records.holder()
         finally:
             await records.close()
-    except WellkeeperError as error:
+        own = fleets.lease_holder(settings)
+    except (WellkeeperError, OSError) as error:
         return Lease(failure=one_line(error))
-    return Lease(holder, holder is not None and _without_pid(holder) == _without_pid(fleets.lease_holder(settings)))
+    return Lease(holder, holder is not None and _without_pid(holder) == _without_pid(own))
 
 
 def _without_pid(holder: str) -> str:

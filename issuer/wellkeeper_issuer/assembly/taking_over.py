@@ -5,7 +5,6 @@
 Nothing is left to a guess: whatever is unknown here is a reason to wait.
 """
 
-import logging
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -37,8 +36,6 @@ if TYPE_CHECKING:
     from wellkeeper_issuer.assembly.promotion import Looked
     from wellkeeper_issuer.ports.fleet import EnrolledNode
     from wellkeeper_node.settings import NodeSettings
-
-_log = logging.getLogger(__name__)
 
 Keys = Mapping[str, Ed25519PublicKey]
 
@@ -112,6 +109,8 @@ class TakingOver:
             with suppress(RecordsError):  # then it ends by itself
                 await engine.extend(lease, 0)
             raise
+        with suppress(RecordsError):
+            await engine.extend(lease, SECONDS)  # until the daemon, which comes next, has it
         build.history(host.settings.state_dir).add(
             Happened(What.STANDBY_PROMOTED, host.standby.host, {"by": "itself, as no issuer had the lease"})
         )

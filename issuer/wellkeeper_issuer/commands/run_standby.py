@@ -58,11 +58,14 @@ async def _look(path: Path, taking_over: TakingOver) -> Waits | None:
     try:
         settings = await asyncio.to_thread(read_settings, path)
         standby = await asyncio.to_thread(read_standby, settings.state_dir)
-        if standby is None:  # a person was faster
-            return None
-        found = await taking_over.look(Host(settings, standby, await asyncio.to_thread(read_node)))
     except WellkeeperError as error:
         return Waits(str(error), str(error))
+    if standby is None:  # a person was faster
+        return None
+    try:
+        found = await taking_over.look(Host(settings, standby, await asyncio.to_thread(read_node)))
+    except WellkeeperError as error:
+        found = Waits(str(error), str(error))
     if found is None:
         await _report(settings, standby)
     else:

@@ -255,6 +255,8 @@ def test_daemon_of_a_standby_waits_until_it_is_stopped(host: StandbyHost) -> Non
         (host.program.state_dir / "engine/issuer.password").unlink()
         assert "cannot be asked" in log + log_until(process, "standby, pid ")
         log_until(process, "the password of the engine is missing")
+        while "the password of the engine is missing" not in in_the_way.read_text():
+            pass
         process.terminate()
         assert process.wait() == 0
     assert (host.program.state_dir / "standby.json").exists()

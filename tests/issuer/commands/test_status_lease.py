@@ -26,7 +26,7 @@ def test_standby_shows_who_has_the_lease_and_what_it_waits_for(clock: FakeClock)
     watch = Watch(clock.now(), "the issuer has the lease of the engine: web1 pid 7", is_expected=True)
     issuers = Issuers(standby, lease=THERE, watch=watch)
     assert list(issuers.after(["Next: sudo wellkeeper renew"])) == [
-        "the issuer has the lease of the engine: web1 pid 7",
+        "another issuer has the lease of the engine: web1 pid 7",
         standby.line,
         "waiting to take over: the issuer has the lease of the engine: web1 pid 7",
     ]
@@ -45,7 +45,7 @@ def test_check_of_a_standby_fails_while_something_prevents_a_takeover(clock: Fak
         (HERE, []),
         (Lease(), []),
         (Lease(failure="refused"), []),
-        (THERE, ["this issuer does nothing: the issuer has the lease of the engine: web1 pid 7"]),
+        (THERE, ["this issuer does nothing: another issuer has the lease of the engine: web1 pid 7"]),
     ],
     ids=["this one", "no issuer", "unknown", "another one"],
 )
