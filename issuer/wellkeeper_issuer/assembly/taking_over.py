@@ -112,7 +112,7 @@ class TakingOver:
         with suppress(RecordsError):
             await engine.extend(lease, SECONDS)  # until the daemon, which comes next, has it
         build.history(host.settings.state_dir).add(
-            Happened(What.STANDBY_PROMOTED, host.standby.host, {"by": "itself, as no issuer had the lease"})
+            Happened(What.STANDBY_PROMOTED, host.standby.host, {"reason": "no issuer had the lease of the engine"})
         )
         return None
 

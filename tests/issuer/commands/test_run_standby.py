@@ -104,7 +104,7 @@ def test_standby_takes_lease_and_work_once_no_issuer_had_the_lease_for_minutes(w
     assert waiting.node.host.nodes() == ["web3"]
     assert asyncio.run(waiting.engine.holder()) == fleets.lease_holder(waiting.host.settings)
     event = waiting.node.program.run("history", "--json").json()["events"][-1]
-    assert event["details"] == {"by": "itself, as no issuer had the lease"}
+    assert event["details"] == {"reason": "no issuer had the lease of the engine"}
 
 
 def test_standby_waits_as_long_as_an_issuer_has_the_lease(waiting: Waiting) -> None:
