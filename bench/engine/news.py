@@ -39,7 +39,7 @@ _Put = Callable[[str, bytes], Awaitable[object]]
 
 @dataclass(slots=True)
 class Heard:
-    """When each node had each record, in nanoseconds."""
+    """The times at which each node had each record, in nanoseconds."""
 
     times: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
     changed: asyncio.Event = field(default_factory=asyncio.Event)

@@ -44,7 +44,7 @@ _MANIFEST: Final = f"{DEFAULT_PREFIX}:{MANIFEST_KEY}"
 
 @dataclass(slots=True)
 class _Watch:
-    """When a follower, as of a node, last got a snapshot, and last noticed an outage."""
+    """Counts of the snapshots that a follower, as of a node, has got, and of the outages that it noticed."""
 
     snapshots: int = 0
     outages: int = 0

@@ -27,7 +27,7 @@ _PART_BYTES: Final = 1024 * 1024
 _MOST_KEYS: Final = 128
 # Most records are shorter; the others are read again, whole.
 _FIRST_BYTES: Final = 8 * 1024
-# A directory of so many has 200,000 names at least, as an engine shrinks tables that are less than 10 % full.
+# A directory of so many has 100,000 names at least, as an engine shrinks tables that are less than 10 % full.
 _MOST_PAGES: Final = 10_000
 # A manifest lists three thousand lineages, and a relay takes a thousand nodes.
 _MOST_NAMES: Final = 20_000
