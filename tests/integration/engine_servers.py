@@ -24,7 +24,12 @@ from wellkeeper_node.records.valkey import ValkeyRecords
 PAGE: Final = "docs/engine.md"
 HOST: Final = "127.0.0.1"
 SECONDS: Final = 20.0
-_PASSWORDS: Final = {"REPLICA-PASSWORD": "r" * 20, "SENTINEL-PASSWORD": "s" * 20, "PASSWORD-OF-SENTINELS": "p" * 20}
+_PASSWORDS: Final = {
+    "REPLICA-PASSWORD": "r" * 20,
+    "SENTINEL-PASSWORD": "s" * 20,
+    "PASSWORD-OF-SENTINELS": "p" * 20,
+    "READER-PASSWORD": "q" * 20,
+}
 
 
 @dataclass(frozen=True)

@@ -170,7 +170,7 @@ async def move_to_sentinels(fleet: Fleet, runbook: Runbook, servers: Servers, pr
     await servers.until_ready()
     runbook.here[SENTINELS] = ",".join(f"{HOST}:{one.port}" for one in servers.sentinels)
     runbook.here["sentinels.password /"] = f"{servers.folder}/given /"
-    (servers.folder / "given").write_text("p" * 20)
+    (servers.folder / "given").write_text("q" * 20)
     assert "copied the records" in (await runbook.run("--sentinel-password-file")).out
     await until_connected(fleet.nodes[NODE], "rediss+sentinel:")
     return replica

@@ -22,6 +22,7 @@ pytestmark = pytest.mark.integration
 
 HOST: Final = "127.0.0.1"
 SENTINELS_PASSWORD: Final = "s" * 20
+READERS_PASSWORD: Final = "q" * 20
 # What a Sentinel needs in each server.
 OF_SENTINELS: Final = (
     f"user sentinel on >{SENTINELS_PASSWORD} allchannels +multi +slaveof +ping +exec +subscribe +config|rewrite +role"
@@ -41,7 +42,7 @@ class Watched:
         file = ca or self.certificate.ca_bundle
         return f"rediss+sentinel://{HOST}:{port or self.sentinel}/{service}?ca={file}"
 
-    def settings(self, **passwords: str) -> Settings:
+    def settings(self, sentinel_user: str = "", **passwords: str) -> Settings:
         """Return settings with the right passwords, or these; "" for no file."""
         right = {"password": ISSUER.password, "node_password": NODE.password, "sentinel_password": SENTINELS_PASSWORD}
         given = {name: text for name, text in (right | passwords).items() if text}
@@ -49,7 +50,8 @@ class Watched:
             path = self.folder / f"{name}.txt"
             path.touch(0o600)
             path.write_text(text)
-        files = "".join(f"{name}_file = '{self.folder}/{name}.txt'\n" for name in given)
+        files = f"sentinel_user = '{sentinel_user}'\n" if sentinel_user else ""
+        files += "".join(f"{name}_file = '{self.folder}/{name}.txt'\n" for name in given)
         config = self.folder / "issuer.toml"
         config.write_text(
             f"state_dir = '{self.folder}/state'\ncertificates_dir = '{self.folder}/certificates'\n"
@@ -74,6 +76,7 @@ async def watched(tmp_path: Path) -> AsyncIterator[Watched]:
         "sentinel auth-user fleet sentinel",
         f"sentinel auth-pass fleet {SENTINELS_PASSWORD}",
         f"requirepass {SENTINELS_PASSWORD}",
+        f"user reader on >{READERS_PASSWORD} resetkeys resetchannels -@all +auth +sentinel|get-master-addr-by-name",
     )
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(KeyValueServer("redis", tmp_path / "engine", *options, has_port=False))
@@ -85,6 +88,8 @@ async def watched(tmp_path: Path) -> AsyncIterator[Watched]:
 
 async def test_engine_behind_sentinels_with_tls_and_passwords_passes(watched: Watched) -> None:
     assert await failures(watched.settings(), watched.url()) == {}
+    of_reader = watched.settings("reader", sentinel_password=READERS_PASSWORD)
+    assert await failures(of_reader, watched.url()) == {}
 
 
 async def test_each_mistake_is_named_with_its_remedy(watched: Watched, tmp_path: Path) -> None:
@@ -100,8 +105,8 @@ async def test_each_mistake_is_named_with_its_remedy(watched: Watched, tmp_path:
         ),
         (SENTINELS_PASSWORD, watched.url(port=1), "127.0.0.1:1: Error 111", "are the addresses of Sentinels that run"),
         (SENTINELS_PASSWORD, watched.url(service="flet"), unknown, "as the lines 'sentinel monitor NAME …'"),
-        ("x" * 20, watched.url(), f"{asked}invalid username-password pair", "--sentinel-password-file FILE"),
-        ("", watched.url(), f"{asked}Authentication required.", "--sentinel-password-file FILE"),
+        ("x" * 20, watched.url(), f"{asked}invalid username-password pair", "--sentinel-password-file"),
+        ("", watched.url(), f"{asked}Authentication required.", "--sentinel-password-file"),
     ):
         found = await failures(watched.settings(sentinel_password=password), url)
         assert list(found) == ["connection issuer", "connection nodes"]

@@ -89,8 +89,8 @@ def node_access(settings: Settings) -> EngineAccess | None:
     if address is None:
         return None
     password = read_password(password_files(settings)[1])
-    user, of_sentinels = settings.fleet.engine.node_user, _sentinel_password(settings)
-    return EngineAccess(_for_nodes(address), user, password, _ca_pem(address), of_sentinels)
+    user = settings.fleet.engine.node_user
+    return EngineAccess(_for_nodes(address), user, password, _ca_pem(address), *_sentinel_access(settings))
 
 
 def issuer_records(settings: Settings, address: EngineAddress) -> "ValkeyRecords":
@@ -111,19 +111,21 @@ def calls(
     except ImportError as error:
         raise SettingsError("cannot use the engine", str(error), INSTALL) from error
     names = (address.user or ISSUER, settings.fleet.engine.node_user)
-    passwords, of_sentinels = map(read_password, password_files(settings)), _sentinel_password(settings)
+    passwords, of_sentinels = map(read_password, password_files(settings)), _sentinel_access(settings)
     _ca_pem(address)
     accesses = (
-        Access(address, *one, call_seconds, max(call_seconds, _CONNECT_SECONDS), of_sentinels)
+        Access(address, *one, call_seconds, max(call_seconds, _CONNECT_SECONDS), *of_sentinels)
         for one in zip(names, passwords, strict=True)
     )
     of_issuer, of_nodes = map(EngineCalls, accesses)
     return of_issuer, of_nodes
 
 
-def _sentinel_password(settings: Settings) -> str:
-    file = settings.fleet.engine.sentinel_password_file
-    return read_password(file, _SENTINEL_FILE) if file else ""
+def _sentinel_access(settings: Settings) -> tuple[str, str]:
+    """Return password and user for the Sentinels."""
+    found = settings.fleet.engine
+    password = found.sentinel_password_file and read_password(found.sentinel_password_file, _SENTINEL_FILE)
+    return password or "", found.sentinel_user or ""
 
 
 def _for_nodes(address: EngineAddress) -> str:

@@ -38,7 +38,8 @@ _file_type: Final = click.Path(path_type=Path, dir_okay=False, resolve_path=True
 @click.option("--password-file", type=_file_type, help="Its password.  [default: the one of 'engine acl']")
 @click.option("--node-user", metavar="NAME", help="User of the nodes there.  [default: wellkeeper-node]")
 @click.option("--node-password-file", type=_file_type, help="Its password.  [default: the one of 'engine acl']")
-@click.option("--sentinel-password-file", type=_file_type, help="Password of the Sentinels.  [default: none]")
+@click.option("--sentinel-user", metavar="NAME", help="User of both in the Sentinels.  [default: their default user]")
+@click.option("--sentinel-password-file", type=_file_type, help="Its password.  [default: none]")
 @common.config_option
 @common.json_option
 def use(url: str | None, config: Path | None, *, is_none: bool, as_json: bool, **given: Any) -> None:  # noqa: ANN401
@@ -72,7 +73,7 @@ def use(url: str | None, config: Path | None, *, is_none: bool, as_json: bool, *
 def _table(url: str, given: Mapping[str, Any]) -> dict[str, str]:
     """Return [fleet.engine]. Raises SettingsError."""
     address = engines.with_user(parse_url(url), given["user"])
-    names = ("password_file", "node_user", "node_password_file", "sentinel_password_file")
+    names = ("password_file", "node_user", "node_password_file", "sentinel_user", "sentinel_password_file")
     return {"address": address, **{name: str(given[name]) for name in names if given[name] is not None}}
 
 

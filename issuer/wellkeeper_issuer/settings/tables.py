@@ -168,12 +168,12 @@ class EngineSettings(Frozen):
             "`wellkeeper engine acl` made."
         ),
     )
+    sentinel_user: Name | None = Field(
+        default=None, description="User of issuer and nodes in the Sentinels. By default it is their default user."
+    )
     sentinel_password_file: AbsolutePath | None = Field(
         default=None,
-        description=(
-            "File with the password of the Sentinels' default user (`requirepass`), which each node gets sealed. By "
-            "default they are asked without one."
-        ),
+        description=("File with its password, which each node gets sealed. By default they are asked without one."),
     )
     take_over_minutes: Minutes = Field(
         default=5.0,

@@ -66,6 +66,7 @@ def _engine(settings: NodeSettings, access: EngineAccess, clock: Clock) -> KeptR
             access.password,
             clock,
             node=settings.name,
+            sentinel_user=access.sentinel_user,
             sentinel_password=access.sentinel_password,
         )
     except (RecordsError, InstallError, ValueError) as error:

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X
 from wellkeeper_node.bundles import content, suites
 from wellkeeper_node.errors import FleetError
 
-_MEMBERS: Final = {"address": str, "user": str, "password": str, "ca_pem": str, "sentinel_password": str}
+_MEMBERS: Final = dict.fromkeys(("address", "user", "password", "ca_pem", "sentinel_password", "sentinel_user"), str)
 _WHAT: Final = "cannot use the engine that the record of this node names"
 
 
@@ -20,7 +20,7 @@ _WHAT: Final = "cannot use the engine that the record of this node names"
 class EngineAccess:
     """An engine's address, the nodes' user there, and the CA certificates that its TLS certificate must be from, or "".
 
-    `address` names no file: the node has its own. `sentinel_password` may be "".
+    `address` names no file: the node has its own. User and password of the Sentinels may be "".
     """
 
     address: str
@@ -28,6 +28,7 @@ class EngineAccess:
     password: str = field(repr=False)
     ca_pem: str = ""
     sentinel_password: str = field(default="", repr=False)
+    sentinel_user: str = ""
 
 
 def seal_access(access: EngineAccess, node: str, sealing_key: bytes) -> str:

@@ -54,8 +54,15 @@ class EngineAddress:
         return self.scheme.startswith("rediss")
 
 
-def open_records(  # noqa: PLR0913 - the last two are keywords
-    address: EngineAddress, user: str, password: str, clock: Clock, *, node: str = "", sentinel_password: str = ""
+def open_records(  # noqa: PLR0913 - the last three are keywords
+    address: EngineAddress,
+    user: str,
+    password: str,
+    clock: Clock,
+    *,
+    node: str = "",
+    sentinel_user: str = "",
+    sentinel_password: str = "",
 ) -> KeptRecords:
     """Return the records in an engine as `valkey.open_engine` does. Raises UnavailableError without the client."""
     try:
@@ -66,7 +73,13 @@ def open_records(  # noqa: PLR0913 - the last two are keywords
         remedy = "Run \"pip install 'wellkeeper[valkey]'\" where Wellkeeper is installed."
         raise UnavailableError(f"cannot use the engine at {address.text}", why, remedy) from error
     opened: KeptRecords = module.open_engine(
-        address, user, password, clock, node=node, sentinel_password=sentinel_password
+        address,
+        user,
+        password,
+        clock,
+        node=node,
+        sentinel_user=sentinel_user,
+        sentinel_password=sentinel_password,
     )
     return opened
 

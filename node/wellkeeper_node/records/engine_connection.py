@@ -34,7 +34,7 @@ Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 class Access:
     """The place of an engine, who asks, and the seconds for a reply and for the time until it is connected.
 
-    With a `sentinel_password`, the Sentinels are asked as their default user, otherwise without a password.
+    With a `sentinel_password`, the Sentinels are asked as `sentinel_user`, or as their default user.
     """
 
     address: EngineAddress
@@ -43,6 +43,7 @@ class Access:
     call_seconds: float
     connect_seconds: float
     sentinel_password: str = field(default="", repr=False)
+    sentinel_user: str = ""
 
 
 class BoundedReader:
@@ -94,7 +95,7 @@ class EngineConnection(AbstractConnection):
         address = access.address
         super().__init__(
             db=0 if is_sentinel else address.database,
-            username=(not is_sentinel and access.user) or None,
+            username=(access.sentinel_user if is_sentinel else access.user) or None,
             password=(access.sentinel_password if is_sentinel else access.password) or None,
             # With its own limit, redis-py calls asyncio.wait_for, which in Python 3.11 can lose a cancellation.
             socket_timeout=None,

@@ -73,7 +73,7 @@ def refusal(engine: str, key: str, error: ResponseError) -> RecordsError:
 
 def _sentinel_remedy(error: Exception) -> str:
     if isinstance(error, AuthenticationError | NoPermissionError):
-        return "Check the password of the Sentinels: 'wellkeeper engine use … --sentinel-password-file FILE' sets it."
+        return "Check user and password of the Sentinels: --sentinel-user and --sentinel-password-file of 'engine use'."
     if isinstance(error, UnknownServiceError):
         return "Name the service as the lines 'sentinel monitor NAME …' of the Sentinels do, at the end of the address."
     return _remedy(error)

@@ -32,7 +32,7 @@ _CONNECT_SECONDS: Final = 1.0
 _LONGEST_LEASE: Final = 256
 
 
-def open_engine(  # noqa: PLR0913 - the last four are keywords
+def open_engine(  # noqa: PLR0913 - the last five are keywords
     address: EngineAddress,
     user: str,
     password: str,
@@ -40,13 +40,13 @@ def open_engine(  # noqa: PLR0913 - the last four are keywords
     *,
     node: str = "",
     call_seconds: float = _CALL_SECONDS,
+    sentinel_user: str = "",
     sentinel_password: str = "",
 ) -> "ValkeyRecords":
     """Return the records in an engine, as the issuer sees them, or the node with this name."""
     connect_seconds = max(_CONNECT_SECONDS, call_seconds)
-    access = Access(
-        address, user or address.user, password, call_seconds, connect_seconds, sentinel_password=sentinel_password
-    )
+    names = user or address.user, password
+    access = Access(address, *names, call_seconds, connect_seconds, sentinel_password, sentinel_user)
     return ValkeyRecords(EngineCalls(access), clock, node)
 
 
