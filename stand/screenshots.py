@@ -1,4 +1,4 @@
-"""Make the pictures of docs/status-page.md: `python -m stand.screenshots [DIRECTORY]`, with the Chromium of Debian."""
+"""Make the pictures of docs/status-page.md: `python -m stand.screenshots [DIRECTORY]`, with Debian's Chromium."""
 
 import asyncio
 import sys

@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import pytest
-import pytest_asyncio
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, Page, async_playwright, expect
 
 from stand.processes import temporary_folder
 from stand.status_page import CHROMIUM, PASSWORD, REFUSED, USER, StatusPage, running_status_page
 
-pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 
 HOSTILE: Final = "<script>document.title='ours'</script><img src=x onerror=alert(1)>\u202etxt.exe\x1b[31m" + "x" * 5_000
 SHOWN: Final = "<script>document.title='ours'</script><img src=x onerror=alert(1)> txt.exe [31m"
@@ -43,17 +42,22 @@ class Browsing:
         assert [one for one in complaints if "404" not in one] == []
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browsing() -> AsyncIterator[Browsing]:
+async def test_page_is_accessible_and_safe_and_needs_no_scripts() -> None:
+    """Check everything in one browser, because the servers and the browser take longer to start than to use."""
     with temporary_folder() as folder:
         async with running_status_page(folder, HOSTILE) as site, async_playwright() as playwright:
             browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-            yield Browsing(browser, site)
+            browsing = Browsing(browser, site)
+            for scheme in ("light", "dark"):
+                await pages_are_accessible(browsing, scheme)
+            await page_is_usable_without_scripts_and_links_stay_below_the_prefix(browsing)
+            await words_of_a_ca_are_text(browsing)
+            await keyboard_reaches_the_content_first_and_shows_where_it_is(browsing)
+            await narrow_screen_needs_no_scrolling_to_the_side(browsing)
             await browser.close()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-async def test_pages_are_accessible(browsing: Browsing, scheme: str) -> None:
+async def pages_are_accessible(browsing: Browsing, scheme: str) -> None:
     async with browsing.page(color_scheme=scheme) as page:
         for path in (*PATHS, *OTHERS):
             await page.goto(path)
@@ -61,7 +65,7 @@ async def test_pages_are_accessible(browsing: Browsing, scheme: str) -> None:
             assert found.response["violations"] == [], (path, found.generate_report())
 
 
-async def test_page_is_usable_without_scripts_and_links_stay_below_the_prefix(browsing: Browsing) -> None:
+async def page_is_usable_without_scripts_and_links_stay_below_the_prefix(browsing: Browsing) -> None:
     async with browsing.page(java_script_enabled=False) as page:
         await page.goto("")
         await expect(page).to_have_title("1 of 4 certificates needs attention · Wellkeeper")
@@ -77,7 +81,7 @@ async def test_page_is_usable_without_scripts_and_links_stay_below_the_prefix(br
             assert page.url.startswith(browsing.site.url)
 
 
-async def test_words_of_a_ca_are_text(browsing: Browsing) -> None:
+async def words_of_a_ca_are_text(browsing: Browsing) -> None:
     async with browsing.page() as page:
         for path in ("", f"certificate?name={REFUSED}"):
             await page.goto(path)
@@ -86,7 +90,7 @@ async def test_words_of_a_ca_are_text(browsing: Browsing) -> None:
             assert "ours" not in (await page.title()).split()
 
 
-async def test_keyboard_reaches_the_content_first_and_shows_where_it_is(browsing: Browsing) -> None:
+async def keyboard_reaches_the_content_first_and_shows_where_it_is(browsing: Browsing) -> None:
     async with browsing.page() as page:
         await page.goto("")
         await page.keyboard.press("Tab")
@@ -103,7 +107,7 @@ async def test_keyboard_reaches_the_content_first_and_shows_where_it_is(browsing
         await expect(page.locator("tbody tr")).to_have_count(1)
 
 
-async def test_narrow_screen_needs_no_scrolling_to_the_side(browsing: Browsing) -> None:
+async def narrow_screen_needs_no_scrolling_to_the_side(browsing: Browsing) -> None:
     async with browsing.page(viewport={"width": 320, "height": 640}) as page:
         for path in (*PATHS, *OTHERS):
             await page.goto(path)
