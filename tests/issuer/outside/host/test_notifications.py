@@ -237,3 +237,14 @@ async def test_ca_bundle_verifies_the_server(aiohttp_server: AiohttpServer, tmp_
     assert len(receiver.received) == 1
     with pytest.raises(HookError, match="No such file or directory"):
         await webhook(url, ca_bundle=tmp_path / "missing.pem").send(FAILED)
+
+
+async def test_server_that_closes_after_reading_is_a_failure() -> None:
+    async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(take, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        assert "Server disconnected" in await failure_of(f"http://127.0.0.1:{port}/secret-path")
