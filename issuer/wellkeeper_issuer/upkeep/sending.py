@@ -109,7 +109,7 @@ class Sending:
                 try:
                     await target.send(message)
                 except HookError as error:
-                    _log.error("%s", error)
+                    _log.error("%s It is sent again later.", error)
                     await self.outbox.record_trouble(target.name, str(error), self.clock.now())
                     if not isinstance(error, RefusedError):
                         return False

@@ -11,7 +11,7 @@ from tests.issuer.commands.conftest import Program
 from tests.json_docs import assert_documented
 from tests.smtp import Mailbox, smtp_server
 
-AWAY = "cannot notify the webhook at 127.0.0.1 of a test: Connection refused. It is sent again later."
+AWAY = "cannot notify the webhook at 127.0.0.1 of a test: Connection refused. If its settings"
 
 
 @contextmanager

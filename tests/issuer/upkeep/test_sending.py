@@ -158,7 +158,7 @@ def test_target_that_was_away_gets_everything_in_order_with_the_same_ids() -> No
     simulate(play)
 
 
-def test_message_that_a_target_refuses_delays_no_other() -> None:
+def test_message_that_a_target_refuses_delays_no_other(caplog: pytest.LogCaptureFixture) -> None:
     async def play() -> None:
         chat = FakeTarget("chat", errors=[RefusedError("cannot notify chat", "too long")])
         post = Post(chat)
@@ -169,6 +169,7 @@ def test_message_that_a_target_refuses_delays_no_other() -> None:
         assert (await post.outbox.read_backlogs())["chat"].waiting == 1
 
     simulate(play)
+    assert caplog.messages == ["cannot notify chat: too long It is sent again later."]
 
 
 def test_message_that_was_not_accepted_for_three_days_is_forgotten(caplog: pytest.LogCaptureFixture) -> None:

@@ -85,7 +85,7 @@ class Mail:
         return HookError(
             f"cannot notify by the mail server {host}:{port} of {message.name}",
             why,
-            with_reload("It is sent again later. If this is wrong, correct [[notifications.mail]]."),
+            with_reload("If its settings are wrong, correct them below [[notifications.mail]]."),
         )
 
 

@@ -73,7 +73,7 @@ class Webhook:
             raise kind_of_error(
                 f"cannot notify the webhook at {host_of(self.url)} of {message.name}",
                 str(error),
-                with_reload("It is sent again later. If this is wrong, correct the settings below [notifications]."),
+                with_reload("If its settings are wrong, correct them below [notifications]."),
             ) from error
 
     def _document(self, message: Message, values: Mapping[str, str]) -> tuple[str, bytes]:

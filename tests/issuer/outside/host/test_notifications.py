@@ -137,7 +137,7 @@ async def test_refusal_is_reported_with_the_reply(receiver: Receiver, status: in
     assert reported.startswith("cannot notify the webhook at 127.0.0.1 of the failure of www: ")
     assert f"it answered with HTTP {status}: no such [2Jchannel x" in reported
     assert reported.endswith(
-        "x…. It is sent again later. If this is wrong, correct the settings below [notifications],"
+        "x…. If its settings are wrong, correct them below [notifications],"
         " then run 'wellkeeper reload' if a daemon runs."
     )
     assert len(reported) < 480
@@ -145,13 +145,13 @@ async def test_refusal_is_reported_with_the_reply(receiver: Receiver, status: in
 
 async def test_compressed_reply_is_neither_asked_for_nor_shown(receiver: Receiver) -> None:
     receiver.status, receiver.body, receiver.headers = 500, "no channel", {"Content-Encoding": "x-packed"}
-    assert "it answered with HTTP 500. It is sent again later" in await failure_of(receiver.url)
+    assert "it answered with HTTP 500. If its settings" in await failure_of(receiver.url)
     assert receiver.accepted == ["identity"]
 
 
 async def test_redirect_is_not_followed(receiver: Receiver) -> None:
     receiver.status, receiver.headers = 302, {"Location": "/elsewhere"}
-    assert "it answered with HTTP 302. It is sent again later." in await failure_of(receiver.url)
+    assert "it answered with HTTP 302. If its settings" in await failure_of(receiver.url)
     assert receiver.elsewhere == []
 
 
