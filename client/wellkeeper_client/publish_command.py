@@ -32,7 +32,7 @@ _LONGEST_INPUT: Final = 1024
 def run(arguments: Sequence[str], stdin: TextIO, now: Callable[[], float] = time.time) -> int:
     """Return the exit status; explain a failure on standard error. Raises SystemExit for wrong usage."""
     parser = _parser()
-    given = parser.parse_args(arguments)
+    given = parser.parse_args(publisher.shield(arguments))
     try:
         _check(given, stdin)
     except ValueError as error:
@@ -76,7 +76,7 @@ def _check(given: argparse.Namespace, stdin: TextIO) -> None:
         if not given.watch.is_dir():
             raise ValueError(f"--watch: {given.watch} is not a directory")
     elif given.withdraw:
-        given.withdraw, _, _ = given.withdraw.partition(".")  # of a key authorization, which hooks have as well
+        given.withdraw, _, _ = given.withdraw.strip().partition(".")  # of a key authorization, which hooks have as well
         if not wire.is_token(given.withdraw):
             raise ValueError("--withdraw: expected the token of a challenge, or its key authorization")
     else:
@@ -90,7 +90,7 @@ def _check_publication(given: argparse.Namespace, stdin: TextIO) -> None:
     if wire.IDENTIFIER_PATTERN.fullmatch(given.name) is None:
         raise ValueError("NAME: expected a domain name in ASCII (xn--…) or an IP address")
     if given.key_authorization == "-":
-        given.key_authorization = stdin.read(_LONGEST_INPUT).strip()
+        given.key_authorization = stdin.read(_LONGEST_INPUT)
     publisher.parse_key_authorization(given.key_authorization)
 
 

@@ -7,6 +7,8 @@ Nothing is kept here: a withdrawal asks the responder which publication is activ
 """
 
 import contextlib
+import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -25,6 +27,8 @@ DEFAULT_THROUGH: Final = "127.0.0.1:80"
 
 _PIN: Final = "Pin the thumbprint of the client's account: see 'Pin the account' in docs/publishing.md."
 _RIGHTS: Final = "Run the client as a user who may read a publishing key, and name it with --key."
+# A token, or a key authorization, that begins with "-". Our options are shorter.
+_LIKE_AN_OPTION: Final = re.compile(r"-[A-Za-z0-9_-]{21,127}(\.[A-Za-z0-9_-]{43})?")
 # What a person must do about a refusal, by the type of the problem.
 _REMEDIES: Final = {
     "not-pinned": _PIN,
@@ -45,9 +49,14 @@ class PublisherError(Exception):
         return ": ".join(self.lines[:2]) + ". " + " ".join(self.lines[2:])
 
 
+def shield(arguments: Iterable[str]) -> list[str]:
+    """Return the arguments of a command line, with a space before each token that looks like an option."""
+    return [f" {one}" if _LIKE_AN_OPTION.fullmatch(one) else one for one in arguments]
+
+
 def parse_key_authorization(text: str) -> tuple[str, str]:
-    """Return token and thumbprint (RFC 8555 section 8.1). Raises ValueError."""
-    token, _, thumbprint = text.partition(".")
+    """Return token and thumbprint (RFC 8555 section 8.1), without spaces around them. Raises ValueError."""
+    token, _, thumbprint = text.strip().partition(".")
     if not wire.is_token(token) or wire.THUMBPRINT_PATTERN.fullmatch(thumbprint) is None:
         raise ValueError("expected TOKEN.THUMBPRINT, the token of the challenge and 43 characters of base64url")
     return token, thumbprint

@@ -78,6 +78,14 @@ async def test_token_is_served_until_another_process_withdraws_it(running: Runni
     assert await program.run("--withdraw", _AUTHORIZATION) == 0
 
 
+async def test_token_that_looks_like_an_option_is_published_and_withdrawn(running: Running, program: Program) -> None:
+    token = f"-h{TOKEN[2:]}"
+    assert await program.run("example.com", f"{token}.{THUMBPRINT}") == 0
+    assert (await running.get(token)).status == 200
+    assert await program.run("--withdraw", token) == 0
+    assert (await running.get(token)).status == 404
+
+
 async def test_same_challenge_can_be_published_again(running: Running, program: Program) -> None:
     for _ in range(2):
         assert await program.run("example.com", _AUTHORIZATION) == 0

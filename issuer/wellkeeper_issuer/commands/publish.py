@@ -15,7 +15,16 @@ if TYPE_CHECKING:
 _LONGEST_INPUT: Final = 1024
 
 
-@click.command()
+class _Publish(click.Command):
+    """Takes tokens that look like options."""
+
+    def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
+        from wellkeeper_client.publisher import shield
+
+        return super().parse_args(context, shield(args))
+
+
+@click.command(cls=_Publish)
 @click.argument("name", required=False)
 @click.argument("key_authorization", required=False)
 @click.option("--withdraw", metavar="TOKEN", help="Withdraw this token; its key authorization will do, too.")
@@ -59,7 +68,7 @@ def _token(text: str) -> str:
     """Return the token of a key authorization, or the token itself."""
     from wellkeeper_client import wire
 
-    token, _, _ = text.partition(".")
+    token, _, _ = text.strip().partition(".")
     if not wire.is_token(token):
         raise click.BadParameter("expected the token of a challenge, or its key authorization", param_hint="--withdraw")
     return token
@@ -71,7 +80,7 @@ def _answer(name: str | None, text: str) -> "Answer":
     from wellkeeper_node.model import Answer
 
     try:
-        given = sys.stdin.read(_LONGEST_INPUT).strip() if text == "-" else text
+        given = sys.stdin.read(_LONGEST_INPUT) if text == "-" else text
         return Answer(*parse_key_authorization(given), parse_identifier(name))
     except ValueError as error:
         raise click.UsageError(str(error)) from error

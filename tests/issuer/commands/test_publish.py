@@ -32,6 +32,15 @@ def test_withdrawing_what_is_not_published_succeeds(program: Program) -> None:
     assert program.run("publish", "--withdraw", _AUTHORIZATION).exit_code == 0
 
 
+def test_token_that_looks_like_an_option_is_taken(program: Program) -> None:
+    program.configure("a.example")
+    assert program.run("publish", "--withdraw", f"-h{TOKEN[2:]}").exit_code == 0
+    program.make_keys()
+    finished = program.run("publish", "a.example", f"-h{_AUTHORIZATION[2:]}")
+    assert finished.exit_code == 1
+    assert "control.sock" in finished.err
+
+
 def test_responder_that_is_down_is_an_error(program: Program) -> None:
     program.configure("a.example", more="[[nodes]]\nname = 'local'\nresponder = 'unix:/nonexistent/control.sock'")
     program.make_keys()
