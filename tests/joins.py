@@ -10,6 +10,7 @@ from tests.relay.messages import FLEET_KEY, PUBLIC_FLEET_KEY
 from tests.responder.messages import NOW
 from wellkeeper_client import records
 from wellkeeper_client.joining import Invite, JoinAnswer, JoinRequest, Pins
+from wellkeeper_client.publishers import Publisher
 from wellkeeper_client.records import Kind, Record
 from wellkeeper_client.signing import encode_public_key
 
@@ -21,7 +22,8 @@ SEALING_KEY: Final = X25519PrivateKey.from_private_bytes(bytes(range(11, 43)))
 WEB9_SEALING: Final = base64.urlsafe_b64encode(SEALING_KEY.public_key().public_bytes_raw()).rstrip(b"=").decode()
 SECRET: Final = bytes(range(16))
 NONCE: Final = "A" * 22
-PINS: Final = Pins(("t" * 43,), (OTHER,), (PUBLIC_FLEET_KEY,))
+PUBLISHER: Final = Publisher("certbot", ("c" * 43,), (WEB9,), ("*.shop.example",))
+PINS: Final = Pins(("t" * 43,), (OTHER,), (PUBLIC_FLEET_KEY,), (PUBLISHER,))
 INVITE: Final = Invite(("10.0.0.1:8404",), "web9", PINS.digest, PUBLIC_FLEET_KEY, SECRET, NOW + 3600)
 
 

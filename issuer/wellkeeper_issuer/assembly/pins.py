@@ -95,17 +95,17 @@ async def _await_trust_of(client: "ResponderClient", wanted: frozenset[str]) -> 
         await clock.sleep(_POLL_SECONDS)
 
 
-def publisher_id(members: Mapping[str, Any]) -> str:
-    """Return a text that differs for two publishers that are not the same in everything."""
-    return json.dumps(members, sort_keys=True)
+def id_of_publishers(members: object) -> str:
+    """Return a text that differs unless two lists of publishers are the same; earlier responders report none."""
+    return json.dumps(members or [], sort_keys=True)
 
 
 def _trusted(status: Mapping[str, Any]) -> Iterator[str]:
-    """Yield thumbprints, key ids and the ids of publishers that a responder reports."""
-    for member in ("account_thumbprints", "publishing_key_ids", "publishers"):
+    """Yield thumbprints, key ids and the id of all publishers that a responder reports."""
+    for member in ("account_thumbprints", "publishing_key_ids"):
         values = status.get(member)
-        for one in values if isinstance(values, list) else ():
-            yield publisher_id(one) if isinstance(one, dict) else str(one)
+        yield from (one for one in values if isinstance(one, str)) if isinstance(values, list) else ()
+    yield id_of_publishers(status.get("publishers"))
 
 
 def all_pins(settings: Settings, accounts: AccountFolder) -> tuple[tuple[Pin, ...], dict[str, str]]:

@@ -14,7 +14,7 @@ from wellkeeper_client.publishers import Publisher, find_conflict
 from wellkeeper_client.signing import decode_public_key, encode_public_key, key_id
 from wellkeeper_client.trust_file import Trust, TrustError
 from wellkeeper_issuer.assembly import build
-from wellkeeper_issuer.assembly.pins import publisher_id
+from wellkeeper_issuer.assembly.pins import id_of_publishers
 from wellkeeper_issuer.errors import SettingsError
 from wellkeeper_issuer.outside.keys.fleet_keys import FleetKeys
 from wellkeeper_issuer.outside.keys.key_files import account_thumbprint
@@ -63,8 +63,8 @@ class HostTrust:
     def ids(self) -> frozenset[str]:
         """The wanted values as a responder reports them."""
         keys = map(decode_public_key, self.wanted.publishing_keys)
-        publishers = (publisher_id(one.to_json()) for one in self.wanted.publishers)
-        return frozenset((*self.wanted.account_thumbprints, *map(key_id, keys), *publishers))
+        publishers = id_of_publishers([one.to_json() for one in self.wanted.publishers])
+        return frozenset((*self.wanted.account_thumbprints, *map(key_id, keys), publishers))
 
     @property
     def content(self) -> str:

@@ -132,7 +132,8 @@ async def test_join_may_be_repeated_and_leave_undoes_it(node: Node) -> None:
     assert f"ssl_certificate {live}/fullchain.pem" in first.out
     assert "note   wellkeeper-node.service was not started: " in first.out
     assert "note   not all certificates have arrived yet" in first.out
-    assert trust_file.read(node.trust) == Trust(PINS.account_thumbprints, PINS.publishing_keys, PINS.fleet_keys)
+    wanted = Trust(PINS.account_thumbprints, PINS.publishing_keys, PINS.fleet_keys, PINS.publishers)
+    assert trust_file.read(node.trust) == wanted
     again = await node.join()
     assert again.exit_code == 0, again
     refused = await node.run("leave", f"--config={node.config}")
