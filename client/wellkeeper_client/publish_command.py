@@ -109,10 +109,21 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--withdraw", metavar="TOKEN", help="withdraw this token; its key authorization will do, too")
     parser.add_argument("--watch", metavar="DIR", type=Path, help="the webroot of a client")
+    parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
     _add(parser, "control", "ADDRESS", publisher.DEFAULT_CONTROL, "control address of the responder")
     _add(parser, "key", "FILE", str(publisher.DEFAULT_KEY), "publishing key, in PEM").type = Path
     _add(parser, "through", "ADDRESS", publisher.DEFAULT_THROUGH, "read back through the nginx at HOST:PORT")
     return parser
+
+
+class _Version(argparse.Action):
+    """Print the version of the distribution that has this program, and exit."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from importlib import metadata  # noqa: PLC0415 - other calls need not wait for it
+
+        installed = (one for name in ("wellkeeper", "wellkeeper-client") for one in metadata.distributions(name=name))
+        parser.exit(message=f"{_PROGRAM}, version {next(installed).version}\n")
 
 
 def _add(parser: argparse.ArgumentParser, name: str, kind: str, default: str, about: str) -> argparse.Action:

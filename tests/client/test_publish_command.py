@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -182,6 +183,13 @@ def test_wrong_usage_ends_with_2(arguments: tuple[str, ...], capsys: pytest.Capt
         run(arguments, io.StringIO())
     assert caught.value.code == 2
     assert "usage: wellkeeper-publish" in capsys.readouterr().err
+
+
+def test_version_is_that_of_the_distribution(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        run(["--version"], io.StringIO())
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == f"wellkeeper-publish, version {metadata.version('wellkeeper')}\n"
 
 
 def test_key_that_cannot_be_used_is_explained(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
