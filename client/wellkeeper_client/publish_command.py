@@ -123,7 +123,8 @@ class _Version(argparse.Action):
         from importlib import metadata  # noqa: PLC0415 - other calls need not wait for it
 
         installed = (one for name in ("wellkeeper", "wellkeeper-client") for one in metadata.distributions(name=name))
-        parser.exit(message=f"{_PROGRAM}, version {next(installed).version}\n")
+        sys.stdout.write(f"{_PROGRAM}, version {next(installed).version}\n")
+        parser.exit()
 
 
 def _add(parser: argparse.ArgumentParser, name: str, kind: str, default: str, about: str) -> argparse.Action:
