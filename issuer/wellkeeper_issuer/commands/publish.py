@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from wellkeeper_issuer.commands.terminal import interrupts, options
+from wellkeeper_issuer.commands.terminal.json_output import print_json
 
 if TYPE_CHECKING:
     from wellkeeper_node.model import Answer
@@ -35,12 +36,15 @@ class _Publish(click.Command):
     help="Ask the CA although this node does not answer; may be repeated. For a node that is away for longer.",
 )
 @options.config_option
-def publish(
+@options.json_option
+def publish(  # noqa: PLR0913 - its arguments and options
     name: str | None,
     key_authorization: str | None,
+    config: Path | None,
+    *,
     withdraw: str | None,
     without: tuple[str, ...],
-    config: Path | None,
+    as_json: bool,
 ) -> None:
     """Publish the token of another ACME client on all nodes, for hooks of certbot, lego, dehydrated and others.
 
@@ -57,11 +61,14 @@ def publish(
     if bool(withdraw) == bool(key_authorization) or (withdraw and name):
         raise click.UsageError("Expected NAME and KEY_AUTHORIZATION, or --withdraw TOKEN.")
     if withdraw:
-        token = _token(withdraw)
+        token, identifier = _token(withdraw), None
         interrupts.run(withdraw_for_client(options.read(config), token))
     else:
         answer = _answer(name, key_authorization or "")
+        token, identifier = answer.token, str(answer.identifier)
         interrupts.run(publish_for_client(options.read(config), answer, without))
+    if as_json:
+        print_json({"name": identifier, "token": token, "is_published": identifier is not None})
 
 
 def _token(text: str) -> str:

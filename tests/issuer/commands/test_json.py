@@ -12,6 +12,7 @@ from tests.issuer.commands.statuses import FAILURE, LIMITED, NAME, NOW, install,
 from tests.issuer.commands.workers import REHEARSED_AT
 from tests.joins import SEALING_KEY
 from tests.json_docs import assert_documented, documented_commands
+from tests.responder.messages import TOKEN
 from wellkeeper_issuer.__main__ import cli
 from wellkeeper_issuer.commands.terminal.errors import to_json
 from wellkeeper_issuer.commands.terminal.interrupts import Terminated
@@ -50,6 +51,7 @@ HERE = {
     "import lego {folder}/nothing": 2,
     "import dehydrated {folder}/nothing": 2,
     "renew": 1,
+    f"publish --withdraw {TOKEN}": 0,
     f"deliver {NAME} --chain {{folder}}/none --key {{folder}}/none": 2,
     "rehearse": 1,
     "doctor": 1,

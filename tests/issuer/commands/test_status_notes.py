@@ -88,3 +88,13 @@ def test_check_fails_while_the_certificate_lacks_a_dead_name(program: Program, c
     assert program.run("status", "--check").exit_code == 1
     program.configure(more=table.format(NAME, ""))
     assert program.run("status", "--check").exit_code == 0
+
+
+def test_damaged_journal_is_reported(program: Program) -> None:
+    program.configure(NAME)
+    program.make_keys()
+    (program.state_dir / "state.db").write_bytes(b"nothing of ours" * 100)
+    finished = program.run("status")
+    assert finished.exit_code == 1
+    assert finished.err.startswith(f"wellkeeper: cannot use {program.state_dir}/state.db\n")
+    assert "Restore the file from a backup, or move it" in finished.err

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from wellkeeper_issuer.errors import SettingsError
-from wellkeeper_node import public_keys, rights
+from wellkeeper_node import presence, public_keys, rights
 
 PublicKey = ec.EllipticCurvePublicKey | rsa.RSAPublicKey
 PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
@@ -94,7 +94,7 @@ def _thumbprint(key: PublicKey) -> str:
 
 
 def _read(path: Path) -> bytes:
-    if path.is_symlink():
+    if presence.is_symlink(path):
         raise ValueError(f"it is a symbolic link to {path.readlink()}")
     found = path.stat()
     if stat.S_ISREG(found.st_mode) and found.st_size > _LONGEST:
