@@ -51,12 +51,12 @@ async def measure(plan: Plan, folder: Path, tell: Tell) -> Result:
     async with KeyValueServer("valkey", folder / "engine", has_port=False) as engine:
         tell(f"{NAME}: storing {group}")
         await _fill(engine, lineages)
-        async with Redis(unix_socket_path=str(engine.socket)) as client:
+        async with Redis(unix_socket_path=str(engine.socket)) as client, _opened(engine, "node0") as node:
             used = (await client.info("memory"))["used_memory"] / _MIB
-            received = [await _received(engine, 2 * len(lineages)) for _ in range(plan.rounds)]
+            received = [await _received(node, 2 * len(lineages)) for _ in range(plan.rounds)]
             tell(f"{NAME}: adding {others} names of others")
             await _add_others(client, others)
-        beside = [await _received(engine, 0) for _ in range(plan.rounds)]
+            beside = [await _received(node, 0) for _ in range(plan.rounds)]
     memory = Series(group, "memory of the engine", "MiB", (used,))
     series = (
         memory,
@@ -90,10 +90,10 @@ def _records(lineages: list[str], now: int) -> Iterator[Record]:
             yield Wrap(f"node{number}", one, _VERSION, X25519, os.urandom(_WRAPPED_BYTES)).to_record(now)
 
 
-async def _received(engine: KeyValueServer, least: int) -> float:
+async def _received(node: ValkeyRecords, least: int) -> float:
     """Return the seconds that a new node's snapshot takes. Raises StandError if it has less than so many records."""
     began, count = time.perf_counter(), 0
-    async with _opened(engine, "node0") as store, aclosing(store.follow(Kind.BUNDLE, Kind.WRAP)) as updates:
+    async with aclosing(node.follow(Kind.BUNDLE, Kind.WRAP)) as updates:
         async for update in updates:
             count += len(update.records)
             if update.is_whole:

@@ -30,8 +30,8 @@ from wellkeeper_node.records.engine import DEFAULT_PREFIX, parse_engine
 from wellkeeper_node.records.valkey import open_engine
 
 NAME: Final = "engine-outages"
-_ROUNDS: Final = 5
-_LOAD_SECONDS: Final = 1
+_ROUNDS: Final = 4
+_LOAD_SECONDS: Final = 2
 _SECONDS: Final = 60.0
 _NOTICE_SECONDS: Final = 3
 # Two runs of wrk differ by as much.
