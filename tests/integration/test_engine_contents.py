@@ -112,4 +112,4 @@ async def test_node_records_from_before_do_not_count_as_filled(folder: Path) -> 
         async with filled(made, folder) as settings:
             await put_foreign(made)
             assert await wait_until_filled(settings, began)
-            assert not await wait_until_filled(settings, time.time() + 60, seconds=0.3)
+            assert not await wait_until_filled(settings, time.time() + 60, seconds=3)

@@ -22,8 +22,10 @@ def settings(tmp_path: Path) -> NodeSettings:
     return NodeSettings("web2", (RELAY,), state_dir=tmp_path)
 
 
-async def followed(settings: NodeSettings, address: str) -> list[tuple[str, str, float | None]]:
-    access = EngineAccess(address, "wellkeeper-node", "secret", "the CA's certificate")
+async def followed(
+    settings: NodeSettings, address: str, ca_pem: str = "the CA's certificate"
+) -> list[tuple[str, str, float | None]]:
+    access = EngineAccess(address, "wellkeeper-node", "secret", ca_pem)
     keys = NodeKeys(settings.state_dir)
     async with opened_stores(settings, keys, access, FakeClock()) as stores:
         return [(one.kind, one.name, one.clock_ahead()) for one in stores]
@@ -33,6 +35,11 @@ async def test_engine_is_followed_beside_the_relays_with_its_own_ca(settings: No
     assert await followed(settings, ENGINE) == [("relay", RELAY, None), ("engine", ENGINE, None)]
     path = settings.state_dir / CA_FILE
     assert (path.read_text(), path.stat().st_mode & 0o777) == ("the CA's certificate", 0o600)
+
+
+async def test_engine_with_a_ca_of_the_system_has_no_file(settings: NodeSettings) -> None:
+    assert await followed(settings, ENGINE, "") == [("relay", RELAY, None), ("engine", ENGINE, None)]
+    assert not (settings.state_dir / CA_FILE).exists()
 
 
 async def test_file_of_the_ca_is_written_only_if_it_differs(settings: NodeSettings) -> None:

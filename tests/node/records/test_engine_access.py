@@ -1,5 +1,6 @@
 """Access to an engine: TLS, users with few rights, addresses that are public."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -120,6 +121,33 @@ async def test_sentinels_that_do_not_answer_are_named(clock: FakeClock) -> None:
     with pytest.raises(UnavailableError, match=r"no Sentinel names .* 'fleet': 127\.0\.0\.1:1: Error 111"):
         await records.get("bundle/www")
     await records.close()
+
+
+@pytest.mark.parametrize(
+    ("reply", "why"),
+    [
+        (b"-ERR unknown command 'SENTINEL'\r\n", "unknown command 'SENTINEL'"),
+        (b"-NOPERM no permissions\r\n", r"no permissions\. Check user and password of the Sentinels"),
+        (b"", "it did not answer in time"),
+    ],
+    ids=["another server", "without rights", "silent"],
+)
+async def test_server_that_answers_instead_of_a_sentinel_is_named(
+    stack: AsyncExitStack, reply: bytes, why: str
+) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"fleet\r\n")
+        writer.write(reply)
+        await reader.read()
+        writer.close()
+
+    server = await stack.enter_async_context(await asyncio.start_server(answer, "127.0.0.1", 0))
+    port = server.sockets[0].getsockname()[1]
+    address = parse_engine(f"redis+sentinel://127.0.0.1:{port}/fleet")
+    records = open_engine(address, "", "", FakeClock(), call_seconds=0.25 if not reply else CALL_SECONDS)
+    stack.push_async_callback(records.close)
+    with pytest.raises(UnavailableError, match=f"127.0.0.1:{port}: .*{why}"):
+        await records.get("bundle/www")
 
 
 def test_connection_shows_its_address_and_no_password() -> None:
