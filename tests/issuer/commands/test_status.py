@@ -23,11 +23,9 @@ from tests.issuer.commands.statuses import (
     shown,
     write,
 )
-from wellkeeper_issuer.commands.status_check import is_well
 from wellkeeper_issuer.outside.state.lock import LocalOwnership
 from wellkeeper_issuer.outside.state.state import State
 from wellkeeper_issuer.records import Blocked, Check, Failure, Rehearsal, Scope, Seen, Spent, Use
-from wellkeeper_issuer.settings import read_settings
 from wellkeeper_node.certificates.placeholders import make_self_signed
 from wellkeeper_node.errors import Retry
 
@@ -142,7 +140,6 @@ def test_delivery_state_is_shown(
     assert line(program) == f"{state}  {NAME}  {DATES}{note}"
     # No handshake can show whether nginx serves it; what it has not loaded, it does not serve.
     assert program.run("status", "--check").exit_code == (0 if is_reloaded else 1)
-    assert is_well(read_settings(program.config)) is is_reloaded  # for the heartbeat
 
 
 def test_check_reports_files_that_cannot_be_used(program: Program, ca: FakeCa) -> None:
