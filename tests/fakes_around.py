@@ -78,15 +78,22 @@ class FakeHooks:
 
 
 class FakeNotifications:
-    """`ports.Notifications`: `reported` lists notices and lineages; sending fails while `is_away`."""
+    """`ports.Notifications`: `reported` lists notices and lineages; sending fails while `is_away`.
+
+    `renewed` has the details of renewals instead, by lineage.
+    """
 
     def __init__(self) -> None:
         self.reported: list[tuple[Notice, str]] = []
         self.details: list[str] = []
+        self.renewed: dict[str, str] = {}
         self.is_away = False
 
     async def send(self, notice: Notice, lineage: str, detail: str) -> None:
         if self.is_away:
             raise HookError(f"nobody took the {notice} of {lineage}: {detail}")
+        if notice is Notice.RENEWED:
+            self.renewed[lineage] = detail
+            return
         self.reported.append((notice, lineage))
         self.details.append(detail)

@@ -46,6 +46,7 @@ from wellkeeper_issuer.upkeep.verifying import Verifications
 from wellkeeper_node.errors import MissingVersionError, ReloadError, WellkeeperError
 from wellkeeper_node.model import Flip
 from wellkeeper_node.steps import Steps
+from wellkeeper_node.wording import format_time
 
 _log = logging.getLogger(__name__)
 
@@ -140,6 +141,9 @@ class Passes:
                 # A result that cannot be recorded is this certificate's error: the others go on.
                 await self._guarded(run, self._settle(run))
                 await self.follow_up.record(*delivery_of(run))
+                if run.issued is not None and run.error is None:
+                    until = format_time(run.issued.installed.certificate.not_after)
+                    await self.follow_up.announce(run.lineage.name, f"{run.outcome}, valid until {until}")
             else:
                 await self.follow_up.report(run.lineage.name, run.record)
                 run.reason = waiting(run.waits)

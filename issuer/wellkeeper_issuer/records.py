@@ -243,6 +243,7 @@ class Notice(StrEnum):
     FAILURE = "failure"
     DANGER = "danger"
     RECOVERY = "recovery"
+    RENEWED = "renewed"
     FINDING = "finding"
     BEHIND = "behind"
     CAUGHT_UP = "caught up"

@@ -47,7 +47,8 @@ def _targets(settings: Settings) -> Iterator[Target]:
         from wellkeeper_issuer.outside.host.notifications import Sender, Webhook
 
         sender = Sender(socket.gethostname(), version())
-        everything = frozenset(Notice) - {Notice.TEST}
+        # As before there were others: `renewed` would be a message per certificate and renewal.
+        everything = frozenset(Notice) - {Notice.TEST, Notice.RENEWED}
         yield Webhook(WEBHOOK_NAME, wanted.webhook, everything, sender, is_template=False)
     yield from map(_webhook, wanted.webhooks)
     yield from map(_mail, wanted.mail)

@@ -13,7 +13,7 @@ from wellkeeper_issuer.settings.value_types import AbsolutePath, Address, Name, 
 # The name of the target that `webhook` sets.
 WEBHOOK_NAME: Final = "webhook"
 
-EventName = Literal["failure", "danger", "recovery", "finding", "behind", "caught up", "joined", "forgotten"]
+EventName = Literal["failure", "danger", "recovery", "renewed", "finding", "behind", "caught up", "joined", "forgotten"]
 Events = Annotated[tuple[EventName, ...], Field(min_length=1)]
 Mailbox = Annotated[
     str,
@@ -102,8 +102,8 @@ class NotificationsSettings(Frozen):
     webhook: Webhook | None = Field(
         default=None,
         description=(
-            "URL (`https://` or `http://`) to which all events are posted as JSON, once each. `[[notifications."
-            "webhooks]]` has more options."
+            "URL (`https://` or `http://`) to which all events but `renewed` are posted as JSON, once each. "
+            "`[[notifications.webhooks]]` has more options."
         ),
     )
     webhooks: tuple[WebhookSettings, ...] = Field(

@@ -66,6 +66,10 @@ class FollowUp:
         await self.report(lineage.name, replace(record, failure=failure))
         return failure
 
+    async def announce(self, lineage: str, detail: str) -> None:
+        """Report a renewal without a failure; by default, no target gets it."""
+        await self._try(self.notifications.send(Notice.RENEWED, lineage, detail))
+
     async def record(self, *happened: Happened) -> None:
         """Add it to the history."""
         await record(self.history, *happened)

@@ -34,7 +34,7 @@ def test_every_target_of_the_settings_is_made(tmp_path: Path) -> None:
     first, ntfy, admin = make_targets(read(tmp_path, TEXT))
     assert isinstance(first, Webhook)
     assert (first.name, first.url, first.is_template) == ("webhook", "https://chat.example.org/$1", False)
-    assert [one for one in Notice if not first.wants(one)] == [Notice.TEST]
+    assert [one for one in Notice if not first.wants(one)] == [Notice.RENEWED, Notice.TEST]
     assert isinstance(ntfy, Webhook)
     assert (ntfy.name, ntfy.body, ntfy.is_template) == ("ntfy", "$text", True)
     assert ntfy.events == {Notice.JOINED}

@@ -62,8 +62,8 @@ def test_heartbeat_is_off_by_default(tmp_path: Path) -> None:
         ("[[notifications.webhooks]]\nname = 'chat'", "number 1 ('chat') has no url; add url = "),
         (f"{CHAT}evnets = []", "unknown key 'notifications.webhooks[0].evnets'. Did you mean 'events'?"),
         (
-            f"{CHAT}events = ['renewed']",
-            "notifications.webhooks[0].events[0] = 'renewed': must be 'failure', 'danger', ",
+            f"{CHAT}events = ['renewd']",
+            "notifications.webhooks[0].events[0] = 'renewd': must be 'failure', 'danger', ",
         ),
         (f"{CHAT}{CHAT}", "notifications: two targets are named 'chat'; rename one"),
         (f"{CHAT.replace('chat', 'webhook', 1)}[notifications]\nwebhook = 'https://a.example/'", "named 'webhook'"),

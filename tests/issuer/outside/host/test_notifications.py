@@ -103,6 +103,7 @@ async def test_notice_is_a_json_document(receiver: Receiver) -> None:
         (Notice.CAUGHT_UP, "node1: node www has caught up: {why}"),
         (Notice.JOINED, "node1: node www has joined: {why}"),
         (Notice.FORGOTTEN, "node1: node www was removed: {why}"),
+        (Notice.RENEWED, "node1: certificate www was renewed: {why}"),
         (Notice.TEST, "node1: this is a test: {why}"),
     ],
 )
