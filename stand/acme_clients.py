@@ -11,7 +11,8 @@ from stand.processes import PROGRAMS, PROJECT, StandError, find_program, search_
 
 HOOKS: Final = PROJECT / "examples/clients"
 _CACHE: Final = PROJECT / ".cache"
-_SECONDS: Final = 120.0
+# dehydrated starts hundreds of processes, which takes minutes on a busy machine.
+_SECONDS: Final = 600.0
 # curl of uacme reads no other file, so that only its own mounts have the CA's certificate there.
 _SYSTEM_BUNDLE: Final = "/etc/ssl/certs/ca-certificates.crt"
 _WITH_BUNDLE: Final = f'mount --bind "$0" {_SYSTEM_BUNDLE} && exec "$@"'

@@ -11,13 +11,15 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from tests.responder.conftest import Running
+from tests.fakes import FakeClock
+from tests.responder.conftest import Running, settings
 from tests.responder.http import Reply, ask_until
 from tests.responder.messages import KEY, NOW, OTHER_THUMBPRINT, OTHER_TOKEN, THUMBPRINT, TOKEN, TRUST
 from wellkeeper_client import wire
 from wellkeeper_client.publish import ResponderControl
 from wellkeeper_client.publisher import Publisher
-from wellkeeper_client.webroot_watch import WebrootWatch, read_regular
+from wellkeeper_client.webroot_watch import LOOK_SECONDS, WebrootWatch, read_regular
+from wellkeeper_responder.app import Responder
 
 _AUTHORIZATION = f"{TOKEN}.{THUMBPRINT}"
 
@@ -35,6 +37,11 @@ class Watched:
 
     async def look(self) -> None:
         await asyncio.to_thread(self._watch.look)
+
+    async def look_until_cancelled(self) -> None:
+        while True:
+            await self.look()
+            await asyncio.sleep(LOOK_SECONDS)
 
     def write(self, token: str = TOKEN, text: str = _AUTHORIZATION) -> None:
         self.challenges.mkdir(parents=True, exist_ok=True)
@@ -129,6 +136,24 @@ async def test_withdrawal_that_fails_is_reported(running: Running, watched: Watc
     await running.responder.stop()
     await watched.look()
     assert watched.lines[1].startswith(f"cannot withdraw {TOKEN}: cannot reach")
+
+
+async def test_ten_of_ten_quick_clients_succeed_when_the_responder_holds_early_requests(tmp_path: Path) -> None:
+    clock = FakeClock()
+    clock.step(NOW - clock.now().timestamp())
+    (tmp_path / "run").mkdir()
+    async with Responder(replace(settings(tmp_path / "run"), hold_unknown_seconds=60.0), clock) as responder:
+        running = Running(responder, clock)
+        watched = Watched(tmp_path, running.control)
+        looking = asyncio.create_task(watched.look_until_cancelled())
+        for number in range(10):
+            token = f"{TOKEN[:-1]}{number}"
+            watched.write(token, f"{token}.{THUMBPRINT}")
+            assert (await running.get(token)).status == 200
+            (watched.challenges / token).unlink()
+        looking.cancel()
+        await asyncio.wait([looking])
+    assert watched.lines.count(f"published {TOKEN[:-1]}9") == 1
 
 
 async def test_sigterm_withdraws_everything(running: Running, tmp_path: Path) -> None:

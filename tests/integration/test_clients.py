@@ -5,7 +5,6 @@ stays published.
 """
 
 import asyncio
-import http.client
 import re
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
@@ -155,24 +154,3 @@ async def test_four_clients_at_once_obtain_certificates_for_one_name(servers: Se
             await servers.pin(await refused(servers, client, NAMES[0]))
     await asyncio.gather(*(client.obtain(NAMES[0]) for client in clients))
     await servers.is_nothing_published()
-
-
-async def test_ten_quick_clients_of_a_webroot_all_succeed(servers: Servers) -> None:
-    """A client that asks the moment it has written the file; without the hold, three of ten were too early."""
-    challenges = servers.folder / "webroot/.well-known/acme-challenge"
-    challenges.mkdir(parents=True, exist_ok=True)
-    [thumbprint, *_] = servers.pinned
-    for number in range(10):
-        token = f"{'quick' * 6}{number}"
-        (challenges / token).write_text(f"{token}.{thumbprint}")
-        assert await asyncio.to_thread(_get, servers.environment["WELLKEEPER_PUBLISH_THROUGH"], token) == 200
-        (challenges / token).unlink()
-    await servers.is_nothing_published()
-
-
-def _get(through: str, token: str) -> int:
-    connection = http.client.HTTPConnection(through, timeout=30)
-    connection.request("GET", f"/.well-known/acme-challenge/{token}")
-    status = connection.getresponse().status
-    connection.close()
-    return status
