@@ -40,12 +40,14 @@ def add(program: Program, name: str, *more: str) -> tuple[str, ...]:
 
 def test_added_publisher_is_in_the_trust_file_once_it_is_written(ready: Program) -> None:
     thumbprint = write_key(ready.folder / "certbot.key")
-    finished = ready.run(*add(ready, "certbot", "--identifier", "2001:db8:0::1"))
+    names = ("--identifier", "2001:db8:0::1", "--identifier", "*.Bücher.example.")
+    finished = ready.run(*add(ready, "certbot", *names))
     assert finished.exit_code == 0, finished.err
-    assert finished.out.startswith("certbot may publish for *.b.example, 2001:db8::1.\n")
+    assert finished.out.startswith("certbot may publish for *.b.example, 2001:db8::1, *.xn--bcher-kva.example.\n")
     assert f"  publishing key  {key_of(ready, 'certbot')}, for its owner only\n" in finished.out
     assert stat.S_IMODE(key_of(ready, "certbot").stat().st_mode) == 0o600
-    wanted = Publisher("certbot", (thumbprint,), (public_key(ready, "certbot"),), ("*.b.example", "2001:db8::1"))
+    identifiers = ("*.b.example", "2001:db8::1", "*.xn--bcher-kva.example")
+    wanted = Publisher("certbot", (thumbprint,), (public_key(ready, "certbot"),), identifiers)
     assert "certbot    no" in ready.run("publisher", "list").out
     written = ready.run("trust", "--write")
     assert f"  + publishers: {wanted}\n" in written.out
