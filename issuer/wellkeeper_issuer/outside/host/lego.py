@@ -6,6 +6,7 @@
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -14,6 +15,7 @@ from wellkeeper_client.foreign_text import one_line
 from wellkeeper_issuer.outside.host import found_pairs
 from wellkeeper_issuer.takeover import Found, FoundAccount, FoundLineage
 from wellkeeper_node import presence
+from wellkeeper_node.model import Pair
 
 CLIENT: Final = "lego"
 _ISSUER: Final = ".issuer.crt"
@@ -47,8 +49,16 @@ def _lineage(path: Path, accounts: Sequence[FoundAccount], find_directory: Calla
     found = found_pairs.newest([(path, key)])
     if found is None:
         return FoundLineage(name, parameters, None, f"{path} is not a certificate, or {key} is not its key")
+    pair = _with_issuer(found[0], path.with_name(f"{path.stem}{_ISSUER}"))
     paths = ((str(path), "fullchain.pem"), (str(key), "privkey.pem"))
-    return FoundLineage(name, parameters, found[0], access=found[1], paths=paths)
+    return FoundLineage(name, parameters, pair, access=found[1], paths=paths)
+
+
+def _with_issuer(pair: Pair, issuer: Path) -> Pair:
+    """Return the pair with its whole chain: with --no-bundle, the rest of it is in a file of its own."""
+    if pair.chain_pem.count(b"-----BEGIN") > 1 or not presence.is_file(issuer):
+        return pair
+    return replace(pair, chain_pem=pair.chain_pem + issuer.read_bytes())
 
 
 def _accounts(folder: Path, find_directory: Callable[[str], str]) -> tuple[list[FoundAccount], list[str]]:

@@ -20,6 +20,8 @@ from wellkeeper_issuer.outside.host.acme_sh import read_acme_sh
 from wellkeeper_issuer.outside.host.dehydrated import read_dehydrated
 from wellkeeper_issuer.outside.host.lego import read_lego
 from wellkeeper_issuer.takeover import Found, FoundAccount
+from wellkeeper_node.certificates import reading
+from wellkeeper_node.model import Pair
 
 PAIR = FakeCa().pair(dns("a.example"), dns("b.example"))
 SERVER = "https://ca.example:14000/dir"
@@ -86,6 +88,15 @@ def test_lego(tmp_path: Path) -> None:
     place = tmp_path / "certificates/a.example"
     assert one.paths == ((f"{place}.crt", "fullchain.pem"), (f"{place}.key", "privkey.pem"))
     assert account == FoundAccount(account.name, SERVER, "https://ca.example:14000/account/1", KEY)
+
+
+def test_chain_of_lego_in_two_files(tmp_path: Path) -> None:
+    leaf, rest = reading.split_chain(PAIR.chain_pem)
+    write_lego(tmp_path, "a.example", Pair(KEY, leaf), "ca.example:14000")
+    (tmp_path / "certificates/a.example.issuer.crt").write_bytes(rest)
+    assert lego(tmp_path).lineages[0].pair == PAIR
+    (tmp_path / "certificates/a.example.issuer.crt").unlink()
+    assert lego(tmp_path).lineages[0].pair == Pair(KEY, leaf)
 
 
 def test_damaged_files_of_lego_and_an_unknown_ca(tmp_path: Path) -> None:
