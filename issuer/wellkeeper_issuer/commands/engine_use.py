@@ -26,6 +26,7 @@ from wellkeeper_node.happened import Happened, What
 from wellkeeper_node.wording import counted
 
 _ENGINE: Final = "engine"
+_DELETES: Final = "Deleting the records of this fleet in the engine takes up to a minute."
 _DELETE: Final = "Delete the keys there that begin with its prefix, by default '{wk}:'."
 _ONLY_OURS: Final = "Write or delete [fleet.engine] there, and run 'wellkeeper reload'."
 _file_type: Final = click.Path(path_type=Path, dir_okay=False, resolve_path=True)
@@ -65,6 +66,8 @@ def use(url: str | None, config: Path | None, *, is_none: bool, as_json: bool, *
     details = {"engine": settings.fleet.engine.address or "none"}
     build.history(settings.state_dir).add(*(Happened(What.SETTINGS_WRITTEN, str(file), details) for file in written))
     is_filled = interrupts.run(spread(settings, has_changed=bool(written)))
+    if is_none and written:
+        click.echo(_DELETES, err=True)
     cleared = interrupts.run(_clear(sources)) if is_none else None
     lines = _lines(written, is_filled=is_filled) if cleared is None else _lines_of_none(written, cleared)
     _show(found, _to_json(settings, written, cleared, is_filled=is_filled), lines, as_json=as_json)

@@ -125,6 +125,7 @@ def test_engine_is_not_used_any_more_and_listen_keeps_one(ready: Program) -> Non
     assert "Nodes follow only the relay again." in finished.out
     assert "note   the engine may still have records of this fleet: cannot use the engine" in finished.out
     assert "Delete the keys there that begin with its prefix" in finished.out
+    assert "takes up to a minute" in finished.err
     assert tomllib.loads(drop_in(ready).read_text()) == {"fleet": {"listen": ["10.0.0.2:8404"]}}
     again = ready.run("engine", "use", "--none")
     assert again.out == "kept   the settings, which are up to date\nNodes follow only the relay again.\n"
