@@ -105,3 +105,10 @@ async def test_status_reports_what_fails_in_the_daily_checks(daemon: WorkerFacto
     found = json.loads((await run([*command, "--json"], 30)).output)
     # The daemon of this test does not own the state.
     assert found["daemon"] is None
+
+
+async def test_status_reports_a_heartbeat_that_fails(daemon: WorkerFactory) -> None:
+    heartbeat = {"called_at": None, "failing_since": "2026-03-01T13:00:00+00:00", "error": "it answered with HTTP 404."}
+    daemon.checked = {"checked_at": None, "findings": [], "heartbeat": heartbeat}
+    printed = (await run([str(PROGRAMS / "wellkeeper"), "status", "--config", str(daemon.path)], 30)).output
+    assert "\nheartbeat: fails since 2026-03-01 13:00 UTC: it answered with HTTP 404.\n" in printed
