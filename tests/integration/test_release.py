@@ -15,6 +15,7 @@ from tests.integration.distributions import VERSION, build, run, unpack
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 
 
+DISTRIBUTIONS: Final = ("wellkeeper", "wellkeeper_client", "certbot_wellkeeper")
 ENDINGS: Final = (".tar.gz", "-py3-none-any.whl")
 
 
@@ -86,7 +87,7 @@ def test_release_is_complete_repeatable_and_tagged_last(repository: Repository, 
 
 def check_release(folder: Path) -> None:
     """Check that the checksums match, the components are listed, and the notes are for this version."""
-    names = {f"wellkeeper{part}-{VERSION}{ending}" for part in ("", "_client") for ending in ENDINGS}
+    names = {f"{name}-{VERSION}{ending}" for name in DISTRIBUTIONS for ending in ENDINGS}
     names.add(f"wellkeeper-{VERSION}.cdx.json")
     sums = {f"{hashlib.sha256((folder / name).read_bytes()).hexdigest()}  {name}" for name in names}
     assert set((folder / "SHA256SUMS").read_text().splitlines()) == sums
