@@ -1,6 +1,7 @@
-"""Other real ACME clients, each with its own directory; they find our hooks and `wellkeeper-publish` in PATH."""
+"""Other real ACME clients, each with its own directory; they find our hooks and programs in PATH."""
 
 import asyncio
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from stand.pebble import Pebble
 from stand.processes import PROGRAMS, PROJECT, StandError, find_program, search_path
 
 HOOKS: Final = PROJECT / "examples/clients"
+_DELIVER: Final = PROJECT / "examples/deliver"
 _CACHE: Final = PROJECT / ".cache"
 # dehydrated starts hundreds of processes, which takes minutes on a busy machine.
 _SECONDS: Final = 600.0
@@ -26,8 +28,15 @@ class Client:
     ca: Pebble
     environment: Mapping[str, str]
 
-    async def obtain(self, *names: str) -> str:
-        """Obtain a new certificate for the names, also if one exists, and return the output. Raises StandError."""
+    async def obtain(self, *names: str, delivers: bool = False) -> str:
+        """Obtain a new certificate for the names, also if one exists, and return the output. Raises StandError.
+
+        With `delivers`, the client runs our deploy hook.
+        """
+        raise NotImplementedError
+
+    def chain(self, name: str) -> Path:
+        """Return the file with its certificate for this first name."""
         raise NotImplementedError
 
     async def run(self, *argv: str) -> str:
@@ -61,13 +70,17 @@ class CertbotHooks(Client):
         hooks = (f"--manual-auth-hook={HOOKS}/certbot-auth", f"--manual-cleanup-hook={HOOKS}/certbot-cleanup")
         return ("--manual", "--preferred-challenges=http", *hooks)
 
-    async def obtain(self, *names: str) -> str:
+    def chain(self, name: str) -> Path:
+        return self.folder / "config/live" / name / "fullchain.pem"
+
+    async def obtain(self, *names: str, delivers: bool = False) -> str:
         folders = [f"--{kind}-dir={self.folder}/{kind}" for kind in ("config", "work", "logs")]
+        hook = [f"--deploy-hook={_DELIVER}/certbot"] if delivers else []
         return await self.run(
             *("env", f"REQUESTS_CA_BUNDLE={self.ca.ca_bundle}", find_program("certbot", _CACHE / "certbot/bin")),
             *("certonly", "--non-interactive", "--agree-tos", "--register-unsafely-without-email", "--force-renewal"),
-            *(f"--server={self.ca.directory_url}", "--preferred-profile=default", "--cert-name=web", *folders),
-            *self._way(),
+            *(f"--server={self.ca.directory_url}", "--preferred-profile=default", *folders),
+            *(*self._way(), *hook, f"--cert-name={names[0]}"),
             *(f"--domain={name}" for name in names),
         )
 
@@ -95,16 +108,29 @@ class Dehydrated(Client):
 
     hook_chain: ClassVar = "no"
 
-    async def obtain(self, *names: str) -> str:
+    def chain(self, name: str) -> Path:
+        return self.folder / "certs" / name / "fullchain.pem"
+
+    async def obtain(self, *names: str, delivers: bool = False) -> str:
         (self.folder / "wellknown").mkdir(parents=True, exist_ok=True)
+        hook = self._hook() if delivers else HOOKS / "dehydrated"
         (self.folder / "config").write_text(
             f"CA={self.ca.directory_url}\nBASEDIR={self.folder}\nWELLKNOWN={self.folder}/wellknown\n"
-            f"HOOK={HOOKS}/dehydrated\nHOOK_CHAIN={self.hook_chain}\nKEY_ALGO=prime256v1\nACCOUNT_KEYSIZE=2048\n"
+            f"HOOK={hook}\nHOOK_CHAIN={self.hook_chain}\nKEY_ALGO=prime256v1\nACCOUNT_KEYSIZE=2048\n"
             f'CURL_OPTS="--cacert {self.ca.ca_bundle}"\n'
         )
         program = (find_program("bash"), str(_CACHE / "dehydrated/usr/bin/dehydrated"), "-f", f"{self.folder}/config")
         await self.run(*program, "--register", "--accept-terms")
         return await self.run(*program, "--cron", "--force", "--domain", " ".join(names))
+
+    def _hook(self) -> Path:
+        """Write a hook that runs both of ours, as dehydrated takes one."""
+        hook = self.folder / "hook"
+        hook.write_text(
+            f'#!/bin/sh\n[ "$1" != deploy_cert ] || exec {_DELIVER}/dehydrated "$@"\nexec {HOOKS}/dehydrated "$@"\n'
+        )
+        hook.chmod(0o755)
+        return hook
 
 
 class DehydratedChain(Dehydrated):
@@ -116,39 +142,50 @@ class DehydratedChain(Dehydrated):
 class Uacme(Client):
     """uacme with our hook; needs root."""
 
-    async def obtain(self, *names: str) -> str:
-        program = (str(_CACHE / "uacme/usr/bin/uacme"), "-v", "-a", self.ca.directory_url, "-c", f"{self.folder}/etc")
-        inside = ("unshare", "--mount", "sh", "-c", _WITH_BUNDLE, str(self.ca.ca_bundle), *program)
+    def chain(self, name: str) -> Path:
+        return self.folder / "etc" / name / "cert.pem"
+
+    async def obtain(self, *names: str, delivers: bool = False) -> str:
+        inside = ("unshare", "--mount", "sh", "-c", _WITH_BUNDLE, str(self.ca.ca_bundle))
+        uacme, own = _CACHE / "uacme/usr/bin/uacme", ("-v", "-a", self.ca.directory_url, "-c", f"{self.folder}/etc")
         if not (self.folder / "etc/private/key.pem").exists():
-            await self.run(*inside, "-y", "-t", "EC", "new")
-        return await self.run(*inside, "-f", "-t", "EC", "-h", str(HOOKS / "uacme"), "issue", *names)
+            await self.run(*inside, str(uacme), *own, "-y", "-t", "EC", "new")
+        places = f"PATH={uacme.parent}:{PROGRAMS}:{search_path()}", f"UACME_CONF={self.folder}/etc"
+        program = ("env", *places, str(_DELIVER / "uacme")) if delivers else (str(uacme),)
+        return await self.run(*inside, *program, *own, "-f", "-t", "EC", "-h", str(HOOKS / "uacme"), "issue", *names)
 
 
 class AcmeSh(Client):
     """acme.sh with a webroot that `wellkeeper-publish --watch` watches."""
 
-    async def obtain(self, *names: str) -> str:
+    def chain(self, name: str) -> Path:
+        return self.folder / f"{name}_ecc/fullchain.cer"
+
+    async def obtain(self, *names: str, delivers: bool = False) -> str:
         domains = [word for name in names for word in ("-d", name)]
-        return await self.run(
-            *(
-                str(_CACHE / "acme.sh/usr/share/acme.sh/acme.sh"),
-                "--home",
-                str(self.folder),
-                "--server",
-                self.ca.directory_url,
-            ),
-            *("--ca-bundle", str(self.ca.ca_bundle)),
+        program = (str(_CACHE / "acme.sh/usr/share/acme.sh/acme.sh"), "--home", str(self.folder))
+        said = await self.run(
+            *(*program, "--server", self.ca.directory_url, "--ca-bundle", str(self.ca.ca_bundle)),
             *("--issue", "--force", "-w", self.environment["WEBROOT"], *domains),
         )
+        if not delivers:
+            return said
+        (self.folder / "deploy").mkdir(exist_ok=True)
+        shutil.copy(_DELIVER / "acme.sh", self.folder / "deploy/wellkeeper.sh")
+        return await self.run(*program, "--deploy", "--ecc", "-d", names[0], "--deploy-hook", "wellkeeper")
 
 
 class Lego(Client):
     """lego with such a webroot."""
 
-    async def obtain(self, *names: str) -> str:
+    def chain(self, name: str) -> Path:
+        return self.folder / f"certificates/{name}.crt"
+
+    async def obtain(self, *names: str, delivers: bool = False) -> str:
         domains = [word for name in names for word in ("--domains", name)]
+        hook = ("--run-hook", str(_DELIVER / "lego")) if delivers else ()
         return await self.run(
             *("env", f"LEGO_CA_CERTIFICATES={self.ca.ca_bundle}", str(_CACHE / "lego/usr/bin/lego"), "--accept-tos"),
             *("--server", self.ca.directory_url, "--email", "a@example.org", "--path", str(self.folder), "--http"),
-            *("--http.webroot", self.environment["WEBROOT"], *domains, "run"),
+            *("--http.webroot", self.environment["WEBROOT"], *domains, "run", *hook),
         )

@@ -1,7 +1,7 @@
 """Other ACME clients, each as its users run it: the responder answers their challenges through nginx.
 
 Each is refused while its account is not pinned; then all at once obtain a certificate for the same two names, and renew
-it. Nothing stays published.
+it. Nothing stays published. Each delivers another one by its deploy hook, and what is in its directory can be imported.
 """
 
 import asyncio
@@ -17,17 +17,19 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from stand.acme_clients import AcmeSh, CertbotHooks, CertbotPlugin, Client, Dehydrated, DehydratedChain, Lego, Uacme
 from stand.challtestsrv import Challtestsrv
+from stand.issuer import Issuer, IssuerSettings, NodeUnderTest
 from stand.nginx import NginxServer, NginxSettings
 from stand.pebble import Pebble, PebbleSettings
 from stand.ports import free_port
 from stand.processes import PROGRAMS, Process, Running, StandError, temporary_folder
 from stand.responder import ResponderProcess
-from tests.integration.observed import asked
+from tests.integration.observed import asked, installed
 from tests.responder.http import ask_until
 from tests.responder.messages import KEY, PUBLIC_KEY
 from tests.trust_files import trusting
 from wellkeeper_client import wire
 from wellkeeper_client.trust_file import Trust
+from wellkeeper_node.certificates import reading
 from wellkeeper_responder.settings import UnixAddress
 
 pytestmark = [
@@ -71,6 +73,7 @@ class Servers:
     ca: Pebble
     responder: ResponderProcess
     watch: Watch
+    issuer: Issuer
     environment: dict[str, str]
     pinned: set[str]
 
@@ -110,6 +113,9 @@ async def servers() -> AsyncIterator[Servers]:
             "WEBROOT": str(folder / "webroot"),
         }
         nginx = NginxServer(folder / "nginx", NginxSettings(responder.public_socket, (http,)))
+        issuer = Issuer(folder / "deliver")
+        environment["WELLKEEPER_CONFIG"] = str(issuer.config_path)
+        node = NodeUnderTest("local", responder.control_address, http, ("127.0.0.1", free_port()))
         watch = Watch(folder, environment)
         async with (
             Challtestsrv(folder) as dns,
@@ -118,7 +124,14 @@ async def servers() -> AsyncIterator[Servers]:
             nginx,
             watch,
         ):
-            yield Servers(folder, ca, responder, watch, environment, pinned)
+            settings = IssuerSettings(ca.directory_url, ca.ca_bundle, {}, (node,), nginx.argv(), nginx.pid_path)
+            issuer.configure(settings)
+            await issuer.make_keys()
+            yield Servers(folder, ca, responder, watch, issuer, environment, pinned)
+
+
+def leaf(chain: Path) -> str:
+    return reading.read_certificate(chain.read_bytes()).fingerprint_sha256
 
 
 async def refused(servers: Servers, client: Client) -> str:
@@ -149,3 +162,13 @@ async def test_clients_are_refused_without_a_pin_and_then_obtain_and_renew_all_a
     renewed, *_ = await asyncio.gather(plugin.renew(), *(client.obtain(*NAMES) for client in clients.values()))
     assert "Congratulations, all renewals succeeded" in renewed
     await servers.is_nothing_published()
+    clients.pop("dehydrated with HOOK_CHAIN")
+    own = {f"{type(client).__name__.lower()}.example.org": client for client in clients.values()}
+    await asyncio.gather(*(client.obtain(name, delivers=True) for name, client in own.items()))
+    for name, client in own.items():
+        assert installed(servers.issuer, name) == leaf(client.chain(name))
+    for name in ("acme.sh", "lego", "dehydrated"):
+        imported = await servers.issuer.run_well("import", name, str(clients[name].folder), "--apply", "--json")
+        done = {one["name"]: one["done"] for one in imported.json()["taken"]}
+        assert done[NAMES[0]].startswith(("imported", "already imported"))
+        assert imported.json()["left_out"] == []
