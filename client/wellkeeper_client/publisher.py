@@ -25,7 +25,7 @@ DEFAULT_CONTROL: Final = "unix:/run/wellkeeper/control.sock"
 DEFAULT_KEY: Final = Path("/var/lib/wellkeeper/issuer/publishing_key.pem")
 DEFAULT_THROUGH: Final = "127.0.0.1:80"
 
-_PIN: Final = "Pin the thumbprint of the client's account: see 'Pin the account' in docs/publishing.md."
+_PIN: Final = "Pin the client's account: run 'wellkeeper trust --account-key FILE --write' on the issuer's host."
 _RIGHTS: Final = "Run the client as a user who may read a publishing key, and name it with --key."
 # A token, or a key authorization, that begins with "-". Our options are shorter.
 _LIKE_AN_OPTION: Final = re.compile(r"-[A-Za-z0-9_-]{21,127}(\.[A-Za-z0-9_-]{43})?")
