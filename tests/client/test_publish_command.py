@@ -113,7 +113,7 @@ async def test_account_that_is_not_pinned_is_refused_with_its_thumbprint_and_the
     what, why, remedy = capsys.readouterr().err.splitlines()
     assert what == "wellkeeper-publish: cannot publish the token for example.com"
     assert OTHER_THUMBPRINT in why
-    assert "Pin the account" in remedy
+    assert "'wellkeeper trust --account-key FILE --write'" in remedy
 
 
 @pytest.mark.parametrize(
