@@ -1,12 +1,12 @@
 """Other real ACME clients, each with its own directory; they find our hooks and programs in PATH."""
 
-import asyncio
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Final
 
+from stand import commands
 from stand.pebble import Pebble
 from stand.processes import PROGRAMS, PROJECT, StandError, find_program, search_path
 
@@ -42,25 +42,13 @@ class Client:
     async def run(self, *argv: str) -> str:
         """Return all output. Raises StandError when the client fails."""
         self.folder.mkdir(exist_ok=True)
-        process = await asyncio.create_subprocess_exec(
-            *argv,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            env={"PATH": f"{PROGRAMS}:{search_path()}", "LC_ALL": "C.UTF-8", "HOME": str(self.folder)}
-            | dict(self.environment),
-            cwd=self.folder,
-        )
-        try:
-            async with asyncio.timeout(_SECONDS):
-                out, _ = await process.communicate()
-        finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
-        if process.returncode:
-            raise StandError(f"{argv[0]} ended with {process.returncode}: {out.decode()}")
-        return out.decode()
+        own = {"PATH": f"{PROGRAMS}:{search_path()}", "LC_ALL": "C.UTF-8", "HOME": str(self.folder)}
+        environment = own | dict(self.environment)
+        finished = await commands.run(*argv, environment=environment, folder=self.folder, seconds=_SECONDS)
+        said = finished.out + finished.err
+        if finished.exit_code:
+            raise StandError(f"{argv[0]} ended with {finished.exit_code}: {said}")
+        return said
 
 
 class CertbotHooks(Client):

@@ -1,13 +1,10 @@
 """The real certbot, as its users run it, with a webroot, and with a separate directory instead of /etc/letsencrypt."""
 
-import asyncio
 from pathlib import Path
-from typing import Final
 
+from stand import commands
 from stand.pebble import Pebble
 from stand.processes import PROJECT, StandError, find_program, search_path
-
-_SECONDS: Final = 60.0
 
 
 class Certbot:
@@ -31,22 +28,12 @@ class Certbot:
 
     async def run(self, command: str, *arguments: str) -> str:
         """Return the output. Raises StandError when certbot fails."""
-        process = await asyncio.create_subprocess_exec(
+        finished = await commands.run(
             find_program("certbot", PROJECT / ".cache/certbot/bin"),
             *(command, "--non-interactive", "--agree-tos", "--register-unsafely-without-email"),
             *(f"--server={self._ca.directory_url}", *self._folders, *arguments),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            env={"PATH": search_path(), "LC_ALL": "C.UTF-8", "REQUESTS_CA_BUNDLE": str(self._ca.ca_bundle)},
+            environment={"PATH": search_path(), "LC_ALL": "C.UTF-8", "REQUESTS_CA_BUNDLE": str(self._ca.ca_bundle)},
         )
-        try:
-            async with asyncio.timeout(_SECONDS):
-                out, _ = await process.communicate()
-        finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
-        if process.returncode:
-            raise StandError(f"certbot {command} ended with {process.returncode}: {out.decode()}")
-        return out.decode()
+        if finished.exit_code:
+            raise StandError(f"certbot {command} ended with {finished.exit_code}: {finished.out}{finished.err}")
+        return finished.out + finished.err

@@ -11,7 +11,9 @@ from stand.processes import StandError
 _SECONDS: Final = 180.0
 
 
-async def run(*argv: str, environment: Mapping[str, str], folder: Path | None = None) -> Finished:
+async def run(
+    *argv: str, environment: Mapping[str, str], folder: Path | None = None, seconds: float = _SECONDS
+) -> Finished:
     """Return the result of a command. A command that is late or cancelled is killed."""
     process = await asyncio.create_subprocess_exec(
         *argv,
@@ -22,7 +24,7 @@ async def run(*argv: str, environment: Mapping[str, str], folder: Path | None = 
         stderr=asyncio.subprocess.PIPE,
     )
     try:
-        async with asyncio.timeout(_SECONDS):
+        async with asyncio.timeout(seconds):
             out, err = await process.communicate()
     finally:
         if process.returncode is None:
