@@ -8,7 +8,7 @@ The lease saves work. Safety rests on signatures and the manifest: a failover ma
 import asyncio
 import logging
 import math
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
@@ -47,6 +47,7 @@ class LeasedRecords:
         self._clock = clock
         self._lease: str | None = None
         self._was_lost = False
+        self._is_older: Callable[[], bool] = lambda: False
         self._taken_at = self._asked_at = -math.inf
         self._steps = asyncio.Lock()
         self._known, self._free, self._wakeup = asyncio.Event(), asyncio.Event(), asyncio.Event()
@@ -54,13 +55,17 @@ class LeasedRecords:
 
     @property
     def is_taken(self) -> bool:
-        """True once the engine has said that another issuer has the lease."""
+        """True once another issuer has the lease, as the engine said, or should have it, as it is newer."""
         return not self._free.is_set()
 
     @property
     def is_held(self) -> bool:
         """True while this issuer has the lease, as far as it knows."""
         return self._lease is not None
+
+    def give_way_while(self, is_older: Callable[[], bool]) -> None:
+        """Leave the lease to a newer issuer while this returns True, also when it is free: that one may start again."""
+        self._is_older = is_older
 
     async def run(self) -> None:
         """Acquire the lease and extend it."""
@@ -141,6 +146,12 @@ class LeasedRecords:
                 self._expire()
 
     async def _step(self) -> None:
+        if self._is_older():
+            lease, self._lease = self._lease, None
+            self._take_away()
+            if lease is not None:
+                await self._engine.extend(lease, 0)
+            return
         if self._lease is not None:
             if await self._engine.extend(self._lease, SECONDS):
                 return
@@ -150,6 +161,10 @@ class LeasedRecords:
             _log.info("this issuer feeds the engine")
             self._free.set()
             return
+        self._take_away()
+
+    def _take_away(self) -> None:
+        """Note that another issuer has the lease, or should have it."""
         self._taken_at = self._clock.monotonic()
         if not self.is_taken:
             _log.warning("this issuer does not feed the engine: %s. %s", _OTHER, _REMEDY)

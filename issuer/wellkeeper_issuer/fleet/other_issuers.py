@@ -50,6 +50,8 @@ class OtherIssuers:
         self._heard = deque[str](maxlen=4)
         self._warning = ""
         self._has_waited = False
+        if lease is not None:
+            lease.give_way_while(self._is_older)
 
     def hear(self, stored: Stored) -> None:
         """Take a heartbeat that is in the relay."""
@@ -68,7 +70,7 @@ class OtherIssuers:
     @property
     def is_replaced(self) -> bool:
         """True while a newer issuer is active, or another one has the lease."""
-        return (self._lease is not None and self._lease.is_taken) or any(map(self._is_newer, self.active))
+        return (self._lease is not None and self._lease.is_taken) or self._is_older()
 
     async def confirm(self) -> None:
         """Let `is_replaced` be true if another issuer took the lease while this process was paused."""
@@ -116,6 +118,9 @@ class OtherIssuers:
 
     def _has_heard_all(self) -> bool:
         return all(map(self._reports.is_lately_heard, self._reports.nodes))
+
+    def _is_older(self) -> bool:
+        return any(map(self._is_newer, self.active))
 
     def _is_newer(self, other: IssuerId) -> bool:
         return (other.since, other.id) > (self._own.since, self._own.id)

@@ -4,10 +4,12 @@ import logging
 
 import pytest
 
-from tests.fakes import FakeClock
+from tests.fakes import FakeClock, run_tasks_until
 from tests.fakes_around import FakeNotifications
 from tests.fakes_state import FakeNotes
 from tests.issuer.fleet.played import Played
+from tests.issuer.fleet.relays import FakeRelay
+from tests.issuer.fleet.test_lease import running as leasing
 from tests.relay.messages import FLEET_KEY, STRANGER_KEY
 from wellkeeper_client import records
 from wellkeeper_client.heartbeats import KEY as HEARTBEAT
@@ -15,9 +17,11 @@ from wellkeeper_client.heartbeats import Heartbeat, IssuerId
 from wellkeeper_client.records import Kind
 from wellkeeper_issuer.errors import DeferredError
 from wellkeeper_issuer.fleet.fleet import Fleet
+from wellkeeper_issuer.fleet.lease import SECONDS, LeasedRecords
 from wellkeeper_issuer.fleet.notices import NodeNotices
 from wellkeeper_issuer.records import Notice
 from wellkeeper_node.agent.report import CertificateReport, CertificateState
+from wellkeeper_node.errors import LeaseLostError
 
 WORDS = "several issuers feed this fleet: "
 
@@ -152,3 +156,34 @@ async def test_administrator_is_notified_once_and_again_after_a_failure(pair: Pa
     pair.clock.advance(301)
     await notices.notify(pair.fleet)
     assert Notice.FINDING not in {notice for some in (await notes.read_notices()).values() for notice in some}
+
+
+async def test_older_issuer_leaves_the_lease_to_the_newer_one_that_starts_again(pair: Pair, clock: FakeClock) -> None:
+    engine = FakeRelay(clock)
+    lease = await engine.acquire("b", SECONDS)
+    assert lease
+    leased = LeasedRecords(engine, "a", clock)
+    pair.fleet = await pair.played.open(engine=leased)
+    await pair.report(pair.beat(is_newer=True))
+    async with leasing(leased):
+        count = len(clock.slept)
+        await engine.extend(lease, 0)
+        await run_tasks_until(lambda: len(clock.slept) > count + 3)
+        assert await engine.holder() is None
+        assert pair.fleet.others.is_replaced
+        clock.advance(301)
+        await run_tasks_until(lambda: leased.is_held)
+        assert not pair.fleet.others.is_replaced
+
+
+async def test_older_issuer_that_hears_a_newer_one_gives_the_lease_back(pair: Pair, clock: FakeClock) -> None:
+    engine = FakeRelay(clock)
+    leased = LeasedRecords(engine, "a", clock)
+    pair.fleet = await pair.played.open(engine=leased)
+    async with leasing(leased):
+        assert leased.is_held
+        await pair.report(pair.beat(is_newer=True))
+        await run_tasks_until(lambda: not leased.is_held)
+        with pytest.raises(LeaseLostError, match="another issuer feeds it"):
+            await leased.put("node/web2", b"")
+        assert await engine.acquire("b", SECONDS)
