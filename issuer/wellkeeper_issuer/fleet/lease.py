@@ -49,6 +49,7 @@ class LeasedRecords:
         self._was_lost = False
         self._is_older: Callable[[], bool] = lambda: False
         self._taken_at = self._asked_at = -math.inf
+        self._asked_on = clock.now()
         self._steps = asyncio.Lock()
         self._known, self._free, self._wakeup = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._free.set()
@@ -71,7 +72,8 @@ class LeasedRecords:
         """Acquire the lease and extend it."""
         try:
             while True:
-                await self._ask()
+                async with self._steps:
+                    await self._ask()
                 self._known.set()
                 self._wakeup.clear()
                 await until(self._clock, _TRY_SECONDS if self._lease is None else _EXTEND_SECONDS, self._wakeup)
@@ -90,8 +92,10 @@ class LeasedRecords:
     async def confirm(self) -> None:
         """Wait as `wait`; ask again if this process was paused for so long that its lease may have ended."""
         await self.wait()
-        if self._clock.monotonic() - self._asked_at >= SECONDS:
-            await self._ask()
+        if self._was_paused:
+            async with self._steps:  # an answer may be under way
+                if self._was_paused:
+                    await self._ask()
 
     async def check(self) -> None:
         """Raise LeaseLostError while another issuer has the lease, as far as the engine says."""
@@ -132,18 +136,25 @@ class LeasedRecords:
     async def extend(self, lease: str, seconds: int) -> bool:
         return await self._engine.extend(lease, seconds)
 
+    @property
+    def _was_paused(self) -> bool:
+        """True if the last question is long ago; while a host sleeps, only the wall clock advances."""
+        seconds = self._clock.monotonic() - self._asked_at
+        return max(seconds, (self._clock.now() - self._asked_on).total_seconds()) >= SECONDS
+
     async def _ask(self) -> None:
-        """Acquire or extend the lease; what fails is logged."""
-        async with self._steps:
-            self._asked_at = self._clock.monotonic()
-            try:
-                await self._step()
-            except RecordsError as error:
-                _log.debug("cannot extend the lease of the engine: %s", error)  # the feed logs the outage
-                self._expire()
-            except Exception:  # noqa: BLE001 - a defect here must not stop the renewals, which wait for `_known`
-                _log.exception("the lease of the engine cannot be kept")
-                self._expire()
+        """Acquire or extend the lease; what fails is logged. The caller has `_steps`."""
+        asked_at, asked_on = self._clock.monotonic(), self._clock.now()
+        try:
+            await self._step()
+        except RecordsError as error:
+            _log.debug("cannot extend the lease of the engine: %s", error)  # the feed logs the outage
+            self._expire()
+        except Exception:  # noqa: BLE001 - a defect here must not stop the renewals, which wait for `_known`
+            _log.exception("the lease of the engine cannot be kept")
+            self._expire()
+        # Not before the answer, on which others rely.
+        self._asked_at, self._asked_on = asked_at, asked_on
 
     async def _step(self) -> None:
         if self._is_older():

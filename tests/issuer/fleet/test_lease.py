@@ -32,6 +32,20 @@ class Unreachable(FakeRelay):
         return await super().extend(lease, seconds)
 
 
+class Slow(FakeRelay):
+    """An engine that answers each question about the lease once `may_answer`."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        super().__init__(clock)
+        self.may_answer, self.is_asked = asyncio.Event(), asyncio.Event()
+        self.may_answer.set()
+
+    async def extend(self, lease: str, seconds: int) -> bool:
+        self.is_asked.set()
+        await self.may_answer.wait()
+        return await super().extend(lease, seconds)
+
+
 class Defective(FakeRelay):
     """An engine at which the code fails."""
 
@@ -116,6 +130,30 @@ async def test_paused_issuer_asks_the_engine_before_anything_else(engine: Unreac
         await engine.extend(other, 0)
         await waiting
         await leased.check()
+
+
+async def test_paused_issuer_waits_for_the_answer_to_a_question_that_is_under_way(clock: FakeClock) -> None:
+    engine = Slow(clock)
+    leased = issuer(engine, clock)
+    async with running(leased):
+        engine.may_answer.clear()
+        clock.advance(SECONDS)
+        assert await engine.acquire("b", SECONDS)
+        await engine.is_asked.wait()
+        checks = asyncio.gather(leased.check(), leased.check(), return_exceptions=True)
+        await asyncio.sleep(0)
+        engine.may_answer.set()
+        assert [type(one) for one in await checks] == [LeaseLostError] * 2
+
+
+async def test_issuer_whose_host_slept_asks_the_engine(engine: Unreachable, clock: FakeClock) -> None:
+    leased = issuer(engine, clock)
+    async with running(leased):
+        engine.restart()
+        assert await engine.acquire("b", 2 * SECONDS)
+        clock.step(SECONDS)  # only the wall clock
+        with pytest.raises(LeaseLostError):
+            await leased.check()
 
 
 async def test_paused_issuer_is_stopped_by_no_engine_that_is_away(engine: Unreachable, clock: FakeClock) -> None:
