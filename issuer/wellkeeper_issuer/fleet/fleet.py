@@ -273,9 +273,11 @@ class Fleet:
             self._refreshed_at = -math.inf
 
     def _is_gone(self, name: str) -> bool:
-        """Return whether orders need not wait for the node; while the relay is away, no node is seen."""
-        node, now = self.nodes.get(name), self._deps.clock.now()
-        return node is not None and not self.feeds[0].failure and is_gone(node, self.reports.seen_at(name), now)
+        """Return whether orders need not wait for the node, which could be seen by the way that it followed last."""
+        node, now, seen = self.nodes.get(name), self._deps.clock.now(), self.reports.last.get(name)
+        is_by_engine = seen is not None and "engine" in seen.report.follows and not self.feeds[-1].failure
+        is_visible = is_by_engine or not self.feeds[0].failure
+        return node is not None and is_visible and is_gone(node, self.reports.seen_at(name), now)
 
     def _hear(self, stored: Stored) -> None:
         self.distribution.hear(stored)

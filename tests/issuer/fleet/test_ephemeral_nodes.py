@@ -47,8 +47,9 @@ class Group:
     async def blocking(self) -> list[tuple[str, str | None]]:
         return [(one.node, one.cause) for one in await self.fleet.responder.failures([ANSWER])]
 
-    async def hear(self) -> None:
+    async def hear(self, follows: tuple[str, ...] = ()) -> None:
         """Let web2 report."""
+        await self.played.web2.say(follows=follows)
         await self.played.report(self.played.web2, CertificateState.SERVED, 1)
         stored = await self.played.relay.get("report/web2")
         assert stored is not None
@@ -83,6 +84,26 @@ async def test_outage_of_the_relay_makes_no_node_gone(group: Group, clock: FakeC
     clock.advance(16 * 60)
     group.fleet.feeds[0].failure = "cannot reach the relay"
     assert [name for name, _ in await group.blocking()] == ["web2", "web3"]
+
+
+@pytest.mark.parametrize(
+    ("follows", "failure", "blocking"),
+    [
+        (("relay", "engine"), "", ["web3"]),
+        (("relay", "engine"), "cannot reach the engine", ["web2", "web3"]),
+        (("relay",), "", ["web2", "web3"]),
+    ],
+    ids=["seen through the engine", "engine away, too", "seen through the relay only"],
+)
+async def test_node_is_gone_during_an_outage_of_the_relay_if_the_engine_would_show_it(
+    group: Group, clock: FakeClock, follows: tuple[str, ...], failure: str, blocking: list[str]
+) -> None:
+    await group.open("web2")
+    fleet = group.fleet = await group.played.open(engine=LeasedRecords(FakeRelay(clock), "issuer", clock))
+    fleet.feeds[0].failure, fleet.feeds[1].failure = "cannot reach the relay", failure
+    await group.hear(follows=follows)
+    clock.advance(15 * 60 + 1)
+    assert [name for name, _ in await group.blocking()] == blocking
 
 
 async def test_ca_is_not_asked_when_all_nodes_that_could_answer_are_gone(group: Group, clock: FakeClock) -> None:
