@@ -17,6 +17,7 @@ from wellkeeper_issuer.assembly import all_metrics, build
 from wellkeeper_issuer.assembly.doctor import examine_cheaply
 from wellkeeper_issuer.assembly.notifications import make_notifications, make_pulse, make_targets
 from wellkeeper_issuer.assembly.rehearsals import rehearse_all
+from wellkeeper_issuer.assembly.taking_over import TakingOver
 from wellkeeper_issuer.assembly.worker import worker
 from wellkeeper_issuer.commands import run_standby
 from wellkeeper_issuer.commands.status_check import is_well
@@ -78,7 +79,8 @@ def run(config: Path | None, log_format: LogFormat) -> None:
     with _logging_info():
         if run_standby.waits(settings):
             with progress(log_format):
-                if not asyncio.run(run_standby.stand_by(path, Systemd(os.environ))):
+                taking_over = TakingOver(SystemClock())
+                if not asyncio.run(run_standby.stand_by(path, Systemd(os.environ), taking_over)):
                     return
             sources = read_sources(path)
             settings = check(sources)

@@ -31,16 +31,17 @@ def waits(settings: Settings) -> bool:
     return bool(settings.fleet.engine.address) and read_standby(settings.state_dir) is not None
 
 
-async def stand_by(path: Path, systemd: Systemd) -> bool:
+async def stand_by(path: Path, systemd: Systemd, taking_over: TakingOver) -> bool:
     """Wait, and let newer backups be restored meanwhile; return False if it was stopped before this is the issuer."""
     loop, stopping = asyncio.get_running_loop(), asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
-    taking_over, last, is_ready = TakingOver(SystemClock()), "", False
+    loop.add_signal_handler(signal.SIGHUP, _ignore)
+    last, is_ready = "", False
     while not stopping.is_set():
         found = await _look(path, taking_over)
         if found is None:
-            return True
+            break
         if found.what != last:
             _log.info("standby, pid %d: %s", os.getpid(), found.why)
             last = found.what
@@ -49,8 +50,13 @@ async def stand_by(path: Path, systemd: Systemd) -> bool:
             is_ready = True
         systemd.alive()
         await is_set_within(stopping, _LOOK_SECONDS)
-    systemd.stopping()
-    return False
+    if stopping.is_set():  # also in the middle of a takeover: the next start continues as the issuer
+        systemd.stopping()
+    return not stopping.is_set()
+
+
+def _ignore() -> None:
+    """Ignore a SIGHUP: each look reads the settings again."""
 
 
 async def _look(path: Path, taking_over: TakingOver) -> Waits | None:
@@ -64,7 +70,7 @@ async def _look(path: Path, taking_over: TakingOver) -> Waits | None:
         return None
     try:
         found = await taking_over.look(Host(settings, standby, await asyncio.to_thread(read_node)))
-    except WellkeeperError as error:
+    except (WellkeeperError, OSError) as error:  # such as of a file that 'restore' replaces meanwhile
         found = Waits(str(error), str(error))
     if found is None:
         await _report(settings, standby)

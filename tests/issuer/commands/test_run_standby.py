@@ -1,6 +1,7 @@
 """run on a standby of a fleet with an engine: it takes over once the issuer is lost, else waits."""
 
 import asyncio
+import signal
 import subprocess
 import time
 from collections.abc import Iterator
@@ -257,6 +258,7 @@ def test_daemon_of_a_standby_waits_until_it_is_stopped(host: StandbyHost) -> Non
         log_until(process, "the password of the engine is missing")
         while "the password of the engine is missing" not in in_the_way.read_text():
             pass
+        process.send_signal(signal.SIGHUP)  # each look reads the settings again
         process.terminate()
         assert process.wait() == 0
     assert (host.program.state_dir / "standby.json").exists()
