@@ -119,7 +119,8 @@ class Restoring:
             with self._rights(folder):
                 staged = folder / STAGING / top
                 if presence.exists(staged):
-                    if gone:
+                    # The rename replaces a file, so the mark of a standby is always there.
+                    if gone and (presence.is_dir(folder / top) or presence.is_dir(staged)):
                         _remove(folder / top)
                     staged.rename(folder / top)
                     durable.sync(folder)
