@@ -44,6 +44,14 @@ def test_every_page_is_in_the_contents() -> None:
     assert missing == [], "add each page to the list of its section in docs/index.md"
 
 
+def test_changelog_has_each_entry_once_and_whole() -> None:
+    entries = re.split(r"\n(?=- |#|\[)", (PROJECT / "CHANGELOG.md").read_text())
+    entries = [one.strip() for one in entries if one.startswith("- ")]
+    beginnings = [one[:60] for one in entries]
+    assert [one for one in beginnings if beginnings.count(one) > 1] == []
+    assert [one for one in entries if not one.endswith(".")] == []
+
+
 def test_readme_is_short() -> None:
     text, links = (PROJECT / "README.md").read_text().split("## Documentation")
     assert text.count("\n") <= 80
