@@ -91,7 +91,7 @@ async def check_leading(fleet: "Fleet | None") -> None:
         return
     await fleet.lease.wait()
     if fleet.lease.is_taken:
-        remedy = "Run it there, or stop that issuer: this one may begin within a minute."
+        remedy = "Run it there, or stop that issuer: this one may begin within a minute, or five if it is the older."
         raise FleetError("this issuer must not act now", "another issuer feeds the engine", remedy)
 
 
