@@ -21,10 +21,12 @@ from wellkeeper_issuer.service import remote
 from wellkeeper_issuer.service.external_requests import to_request
 from wellkeeper_issuer.settings import Settings, read_settings
 from wellkeeper_issuer.settings.choice import choose
+from wellkeeper_issuer.settings.files import read_sources
 from wellkeeper_node import rights
 from wellkeeper_node.advice import files as remedies
 from wellkeeper_node.certificates import reading
 from wellkeeper_node.clock import SystemClock
+from wellkeeper_node.errors import InstallError
 from wellkeeper_node.model import Certificate, Pair
 
 _FILE: Final = click.Path(path_type=Path, dir_okay=False)
@@ -101,17 +103,20 @@ async def _deliver(path: Path, given: _Given, drop_in: external_table.DropIn | N
             "Give the newest one, or add --force to go back.",
         )
     if drop_in is not None:
-        settings = await _write(path, settings, drop_in)
+        drop_in.write()
+        settings = read_settings(path)
+    await _have_read(path, settings)
     lineage = choose(settings, [given.name])[0]
     is_new = leaf is None or leaf.fingerprint_sha256 != given.certificate.fingerprint_sha256
     report = await _patiently(settings, lineage, given, is_new=is_new)
-    return await _proven(settings, lineage, report) if report.outcome in _LOOKED_UP else report
+    return await _proven(settings, lineage, given, report) if report.outcome in _LOOKED_UP else report
 
 
-async def _write(path: Path, settings: Settings, drop_in: external_table.DropIn) -> Settings:
-    drop_in.write()
-    await remote.ask(settings, {"command": "reload"})
-    return read_settings(path)
+async def _have_read(path: Path, settings: Settings) -> None:
+    """Have the daemon read the settings if they changed, also by hand or in a run that was killed."""
+    status = await remote.ask(settings, {"command": "status"})
+    if status is not None and status.get("settings_digest") != read_sources(path).digest:
+        await remote.ask(settings, {"command": "reload"})
 
 
 async def _patiently(settings: Settings, lineage: Lineage, given: _Given, *, is_new: bool) -> Report:
@@ -142,11 +147,17 @@ def _to_text(report: Report) -> str:
     return f"{report.lineage}: {report.reason}" if report.outcome is Outcome.UNCHANGED else results.to_text(report)
 
 
-async def _proven(settings: Settings, lineage: Lineage, report: Report) -> Report:
+async def _proven(settings: Settings, lineage: Lineage, given: _Given, report: Report) -> Report:
     """Return the report with what nginx serves now: a daemon may have read its configuration some seconds ago."""
-    found = await ServedNow(settings).failures([lineage])
+    installed = await build.certificates(settings).installed(lineage.name)
+    if installed is None or installed.certificate.fingerprint_sha256 != given.certificate.fingerprint_sha256:
+        what, remedy = f"certificate {lineage.name} was not installed", "Deliver it again."
+        return replace(report, outcome=Outcome.FAILED, error=InstallError(what, report.reason, remedy))
+    now = ServedNow(settings)
+    found = await now.failures([lineage])
     if report.outcome is Outcome.NOT_SERVED_YET:
         return report if found else replace(report, outcome=Outcome.SERVED, detail="")
     if found:
         return replace(report, outcome=Outcome.FAILED, error=found[lineage.name])
-    return replace(report, reason="already installed, and nginx serves it")
+    served = await now.served(lineage, None)
+    return replace(report, reason=f"already installed{', and nginx serves it' if served.is_served else ''}")
