@@ -94,7 +94,7 @@ class Renewals:
             # live/ may even point to what was issued, but nginx has not loaded it.
             reason = "asked for" if mode is Mode.FORCED else reason_of(lineage)
             return Found(replace(record, attempt=attempt), installed, issued, Due(lineage, reason))
-        if self.is_staging and installed:
+        if self.is_staging and installed and not lineage.is_external:
             self._check_replaceable(lineage, installed, record.origin)
         schedule, origin = record.schedule, record.origin
         if mode is Mode.REVOKED and installed and not (installed.certificate.is_self_signed or lineage.is_external):

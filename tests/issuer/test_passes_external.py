@@ -46,6 +46,13 @@ async def test_delivered_certificate_is_installed_reloaded_and_verified_and_neve
     assert host.infos.asked == []
 
 
+async def test_renewal_with_a_test_ca_leaves_it_as_it_is(host: Host) -> None:
+    await deliver(host)
+    staging = replace(host.passes, renewals=replace(host.passes.renewals, is_staging=True))
+    (report,) = await staging.run([EXTERNAL], Mode.RETRY)
+    assert (report.outcome, report.error) == (Outcome.UNCHANGED, None)
+
+
 async def test_nothing_is_ordered_before_the_first_delivery_or_with_other_names(host: Host) -> None:
     assert (await run(host, Mode.FORCED)).outcome is Outcome.UNCHANGED
     await deliver(host)
