@@ -18,6 +18,7 @@ from wellkeeper_issuer.records import Origin
 from wellkeeper_issuer.reports import Mode, Outcome
 from wellkeeper_issuer.service import remote
 from wellkeeper_issuer.settings import Settings
+from wellkeeper_issuer.settings.certificate_table import EXTERNAL
 from wellkeeper_issuer.settings.choice import choose
 from wellkeeper_issuer.upkeep.planner import record_revoked
 from wellkeeper_node.certificates.folders import CertificateFolders
@@ -125,9 +126,19 @@ async def _origin(settings: Settings, name: str, ca: str | None) -> Origin:
         origin = await state.deliveries.read_origin(name)
     if origin is not None and origin.directory_url:
         return origin
+    if _is_external(settings, name):
+        raise SettingsError(
+            f"cannot revoke the certificate of {name}",
+            "another ACME client obtained it, and its CA is not recorded",
+            "Add --ca and --with-certificate-key, or revoke it with that client.",
+        )
     preferred = settings.all_cas()[0]
     _log.warning("the CA that issued %s is not recorded; asking %s (choose another with --ca)", name, preferred.name)
     return Origin(preferred.directory, "")
+
+
+def _is_external(settings: Settings, name: str) -> bool:
+    return any(one.name == name and one.source == EXTERNAL for one in settings.certificates)
 
 
 async def _ask(request: _Request) -> bool:
@@ -149,6 +160,9 @@ async def have_replaced(settings: Settings, installed: Installed, origin: Origin
     name = installed.lineage
     if name not in {one.name for one in settings.certificates}:
         return Replacement("it is not configured, so nothing will replace it: remove it from nginx")
+    if _is_external(settings, name):
+        deliver = f"'wellkeeper deliver {name}'"
+        return Replacement(f"{_STAYS}: obtain a new one with the other client, whose hook runs {deliver}")
     by_hand = f"run 'wellkeeper renew {name} --force' to replace it now"
     try:
         async with build.owned_state(settings, "revoke") as (state, _):

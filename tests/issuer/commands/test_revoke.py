@@ -115,3 +115,28 @@ async def test_host_name_is_accepted_unless_a_certificate_of_that_name_is_instal
     asked = [NAME, "--config", str(factory.path), "--reason", "keyCompromise", "--ca", "https://127.0.0.1:1/directory"]
     await asyncio.to_thread(CliRunner().invoke, revoke, asked)
     assert await folders.disowned_keys(installed)
+
+
+@pytest.fixture
+def external(factory: WorkerFactory) -> Settings:
+    """Return settings whose certificate another client obtains."""
+    factory.path.write_text(f'{factory.path.read_text()}\nsource = "external"\n')
+    return read_settings(factory.path)
+
+
+async def test_what_another_client_obtained_is_not_replaced_here(external: Settings) -> None:
+    replacement = await have_replaced(external, INSTALLED, ORIGIN)
+    assert replacement == Replacement(
+        f"{STAYS}obtain a new one with the other client, whose hook runs 'wellkeeper deliver {NAME}'"
+    )
+
+
+async def test_no_ca_is_guessed_for_what_another_client_obtained(factory: WorkerFactory, external: Settings) -> None:
+    folders = build.certificates(external)
+    await folders.switch(NAME, await folders.write(NAME, FakeCa().pair(dns(NAME))))
+    asked = [NAME, "--config", str(factory.path), "--reason", "keyCompromise"]
+    result = await asyncio.to_thread(CliRunner().invoke, revoke, asked)
+    assert "cannot revoke the certificate of a.example: another ACME client obtained it, and its CA is" in str(
+        result.exception
+    )
+    assert await folders.disowned_keys(NAME) == frozenset()
