@@ -11,8 +11,8 @@ _QUERY: Final = re.compile(r"(\bhttps?://[^\s?#]*\?)\S+")
 # Webhooks carry their token in the path.
 _PATH: Final = re.compile(r"(\bhttps?://[^\s/?#]+[/?#])\S+")
 _NAME: Final = r"[\w-]*(?:auth|cookie|credential|key|pass|secret|token)[\w-]*"
-# Paths are not secret.
-_ASSIGNED: Final = re.compile(rf"({_NAME}\s*[:=]\s*)(?![\s/]).+", re.IGNORECASE | re.DOTALL)
+# Paths are not secret. In JSON, a quote follows the name.
+_ASSIGNED: Final = re.compile(rf"({_NAME}\\?[\"']?\s*[:=]\s*)(?![\s/]).+", re.IGNORECASE | re.DOTALL)
 _OPTION: Final = re.compile(rf"--?{_NAME}", re.IGNORECASE)
 # In notifications, where secrets come from a file.
 _PLACEHOLDER: Final = re.compile(r"\$\w")

@@ -46,6 +46,7 @@ def test_webhook_keeps_its_host(text: str, masked: str) -> None:
         (["notify", "--token-file", "/etc/token"], ["notify", "--token-file", "/etc/token"]),
         (["notify", "--key-file=/etc/key"], ["notify", "--key-file=/etc/key"]),
         (["curl", "-u", "me:pw", "https://h.example/x"], ["curl", "-u", "me:***", "https://h.example/***"]),
+        (["curl", "-d", '{"text": "a", "token": "x"}'], ["curl", "-d", '{"text": "a", "token": ***']),
         (["sudo", "-u", "deploy", "run"], ["sudo", "-u", "deploy", "run"]),
         (["env", "SECRET=x", "run"], ["env", "SECRET=***", "run"]),
         (["sh", "-c", "curl -H 'Cookie: x' https://h.example"], ["sh", "-c", "curl -H 'Cookie: ***"]),
@@ -64,6 +65,7 @@ def test_command_keeps_arguments_without_secrets(arguments: list[str], masked: l
         ([{"text": "$text"}, "y"], [{"text": "$text"}, "***"]),
         ("token=x&text=$text", "token=***"),
         ("see https://h.example/x $text", "see https://h.example/*** $text"),
+        ('{"routing_key":"x","text":"$text"}', '{"routing_key":***'),
         (None, None),
     ],
 )
