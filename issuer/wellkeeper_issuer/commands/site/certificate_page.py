@@ -77,11 +77,11 @@ def _events(view: View, lineage: Lineage) -> Sequence[Entry]:
 
 def _attempt(view: View, shown: Shown) -> Sequence[Step]:
     """Return the steps of the renewal in progress, else of the last one if it failed."""
-    under_way = (view.daemon or {}).get("under_way", {})
+    under_way, is_external = (view.daemon or {}).get("under_way", {}), shown.lineage.is_external
     if stage := under_way.get(shown.lineage.name):
-        return timeline.of_attempt(stage, None)
+        return timeline.of_attempt(stage, None, is_external=is_external)
     failure = shown.status.failure
-    return timeline.of_attempt(failure.stage, failure) if failure else ()
+    return timeline.of_attempt(failure.stage, failure, is_external=is_external) if failure else ()
 
 
 def _chain(view: View, shown: Shown) -> Sequence[Link]:

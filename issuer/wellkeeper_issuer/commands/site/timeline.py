@@ -29,6 +29,8 @@ _TITLES: Final[Mapping[str, str]] = {
 }
 _STAGES: Final = tuple(_TITLES)
 _OF_CA: Final = _STAGES[: _STAGES.index("reload")]
+# What another client does with a certificate that it only delivers.
+_ELSEWHERE: Final = frozenset({"order", "publish", _FETCH, "validate", "finalize"})
 _STILL_VALID: Final = "not needed: the CA's authorizations were still valid"
 
 
@@ -42,12 +44,13 @@ class Step:
     detail: str = ""
 
 
-def of_attempt(stage: str, failure: Failure | None) -> list[Step]:
+def of_attempt(stage: str, failure: Failure | None, *, is_external: bool = False) -> list[Step]:
     """Return the steps of a renewal in progress, or of one that failed; none for a stage that is not one of these."""
     if stage not in _TITLES:
         return []
     place = _STAGES.index(stage)
-    done = [Step(_TITLES[one], "good") for one in _STAGES[:place] if one != _FETCH or stage != "validate"]
+    left_out = _ELSEWHERE if is_external else frozenset({_FETCH} if stage == "validate" else ())
+    done = [Step(_TITLES[one], "good") for one in _STAGES[:place] if one not in left_out]
     at, words = (failure.last_at, failure.message) if failure else (None, "in progress")
     present = Step(_TITLES[stage], "bad" if failure else "now", at, words)
     return [*done, present, *(Step(_TITLES[one], "open") for one in _STAGES[place + 1 :])]
@@ -59,7 +62,12 @@ def of_version(shown: Shown, entries: Sequence[Entry]) -> list[Step]:
     if status.version is None or status.state is State.PLACEHOLDER:
         return []
     issued = _last(entries, What.CERTIFICATE_ISSUED, status.version)
-    begun = list(_recorded(issued)) if issued else [Step(_TITLES["finalize"], "good", *_unrecorded(shown))]
+    if shown.lineage.is_external:
+        begun = [Step(_TITLES["install"], "good", issued.at if issued else None, "delivered by another client")]
+    elif issued:
+        begun = list(_recorded(issued))
+    else:
+        begun = [Step(_TITLES["finalize"], "good", *_unrecorded(shown))]
     return [*begun, *_delivered(shown, entries)]
 
 
@@ -75,7 +83,7 @@ def _recorded(issued: Entry) -> Iterator[Step]:
         "install": f"version {details.get('version', '')}",
     }
     for stage in _OF_CA:
-        if stage in {"publish", _FETCH, "validate"} and seconds and "validate" not in seconds:
+        if stage in {"publish", _FETCH, "validate"} and "finalize" in seconds and "validate" not in seconds:
             yield Step(_TITLES[stage], "open", None, _STILL_VALID)
         elif stage == _FETCH:
             yield Step(_TITLES[stage], "good" if details.get("fetched_by") else "open", None, words[stage])

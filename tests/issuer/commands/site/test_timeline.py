@@ -61,6 +61,11 @@ def test_authorizations_that_were_still_valid_need_no_token() -> None:
     assert [found[title] for title in ("Published", "Fetched by the CA", "Validated")] == [valid] * 3
 
 
+def test_version_whose_pass_was_killed_after_it_was_issued_has_no_reason_for_missing_times() -> None:
+    found = by_title(in_state(State.SERVED), entry(What.CERTIFICATE_ISSUED, DETAILS | {"seconds": "install 0.0"}))
+    assert [found[title] for title in ("Published", "Validated")] == [("good", None, ""), ("good", None, "a.example")]
+
+
 @pytest.mark.parametrize(
     "details", [DETAILS, DETAILS | {"seconds": "order x, <b> 1, validate"}], ids=["older version", "damaged"]
 )
@@ -121,3 +126,17 @@ def test_failed_step_has_its_message_and_time() -> None:
 
 def test_failure_elsewhere_has_no_steps() -> None:
     assert of_attempt("deploy", None) == []
+
+
+def test_delivered_version_begins_with_its_installation() -> None:
+    one = in_state(State.SERVED)
+    external = replace(one, lineage=replace(one.lineage, is_external=True))
+    found = by_title(external, entry(What.CERTIFICATE_ISSUED, DETAILS | {"seconds": "install 0.0"}), DELIVERED)
+    assert list(found) == ["Installed", "Reloaded", "Served"]
+    assert found["Installed"] == ("good", ISSUED.at, "delivered by another client")
+    assert by_title(external)["Installed"] == ("good", None, "delivered by another client")
+
+
+def test_delivery_that_failed_shows_only_the_steps_that_it_has() -> None:
+    found = [(step.title, step.level) for step in of_attempt("reload", None, is_external=True)]
+    assert found == [("Installed", "good"), ("Reloaded", "now"), ("Served", "open")]
