@@ -181,6 +181,7 @@ async def test_deploy_hooks_deliver_with_what_each_client_gives_them(client: Cli
     await client.serve()
     folder = client.folder
     (folder / "uacme").write_text("#!/bin/sh\nexit 1\n")  # not due
+    issue = ("-c", str(folder), "issue", "example.net", "*.example.net")
     (folder / "uacme").chmod(0o755)
     for path in (folder / "example.net/cert.pem", folder / "private/example.net/key.pem"):
         path.parent.mkdir(parents=True)
@@ -192,7 +193,7 @@ async def test_deploy_hooks_deliver_with_what_each_client_gives_them(client: Cli
         ([f"{EXAMPLES}/lego"], {"LEGO_CERT_DOMAIN": "*.example.net", **lego}),
         ([f"{EXAMPLES}/dehydrated", "deploy_cert", "example.net", key, "-", chain, "-", "0"], {}),
         (["sh", "-c", acme_sh, "sh", "*.example.net", key, "-", "-", chain], {}),
-        ([f"{EXAMPLES}/uacme", "-c", str(folder), "issue", "example.net"], {"UACME_CONF": str(folder)}),
+        ([f"{EXAMPLES}/uacme", *issue], {"UACME_CONF": str(folder)}),
     ):
         fingerprint = client.obtain()
         assert "example.net: served" in await client.run_hook(*command, **environment)
