@@ -188,17 +188,23 @@ async def test_deploy_hooks_deliver_with_what_each_client_gives_them(client: Cli
         path.symlink_to(folder / path.name)
     lego = {"LEGO_CERT_PATH": str(folder / "_.example.net.crt"), "LEGO_CERT_KEY_PATH": str(folder / "key.pem")}
     key, chain = str(folder / "privkey.pem"), str(folder / "fullchain.cer")
-    acme_sh = f'. {EXAMPLES}/acme.sh; wellkeeper_deploy "$@"'
+    acme_sh = ["sh", "-c", f'. {EXAMPLES}/acme.sh; wellkeeper_deploy "$@"', "sh"]
     for command, environment in (
-        ([f"{EXAMPLES}/lego"], {"LEGO_CERT_DOMAIN": "*.example.net", **lego}),
+        ([f"{EXAMPLES}/lego"], {"LEGO_CERT_DOMAIN": "example.net", **lego}),
         ([f"{EXAMPLES}/dehydrated", "deploy_cert", "example.net", key, "-", chain, "-", "0"], {}),
-        (["sh", "-c", acme_sh, "sh", "*.example.net", key, "-", "-", chain], {}),
+        ([*acme_sh, "example.net", key, "-", "-", chain], {}),
         ([f"{EXAMPLES}/uacme", *issue], {"UACME_CONF": str(folder)}),
     ):
         fingerprint = client.obtain()
         assert "example.net: served" in await client.run_hook(*command, **environment)
         assert await served_unverified(client.host, NAME) == fingerprint
     assert await client.run_hook(f"{EXAMPLES}/dehydrated", "exit_hook") == ""
+    for command, environment in (
+        ([*acme_sh, "*.example.net", key, "-", "-", chain], {}),
+        ([f"{EXAMPLES}/lego"], {"LEGO_CERT_DOMAIN": "*.example.net", **lego}),
+    ):
+        client.obtain()
+        assert "\nwildcard.example.net: installed" in await client.run_hook(*command, **environment)
 
 
 async def test_certbot_delivers_by_its_deploy_hook(client: Client) -> None:
