@@ -141,9 +141,13 @@ def _import(source: _Source, config: Path | None, *, is_applied: bool, as_json: 
 
 
 def _directory_at(settings: Settings, host: str) -> str:
-    """Return the directory URL of the CA at this host, with its port, in the settings or known; raises ValueError."""
-    urls = {one.directory for one in (*settings.all_cas(), *settings.cas)} | set(CA_DIRECTORIES.values())
-    found = sorted(url for url in urls if urlsplit(url).netloc == host)
+    """Return the directory URL of the CA at this host, with its port, in the settings or else known.
+
+    Raises ValueError when there is none, or more than one.
+    """
+    ours = {one.directory for one in (*settings.all_cas(), *settings.cas)}
+    found = [url for url in ours if urlsplit(url).netloc == host]
+    found = found or [url for url in CA_DIRECTORIES.values() if urlsplit(url).netloc == host]
     if len(found) != 1:
         raise ValueError(f"{len(found)} CAs at {host}")
     return found[0]

@@ -77,3 +77,14 @@ def test_certificate_and_account_are_taken_over_and_nothing_changes_there(
     assert_documented(f"import {client}", again.json())
     assert [one["done"] for one in again.json()["taken"]] == ["already imported"]
     assert {path: path.read_bytes() for path in home.rglob("*") if path.is_file()} == before
+
+
+def test_lego_certificate_is_imported_from_the_one_of_two_cas_at_a_host_that_the_settings_name(
+    program: Program, tmp_path: Path
+) -> None:
+    write_lego(tmp_path, "a.example", FakeCa(datetime.now(UTC)).pair(dns("a.example")), "acme.ssl.com")
+    program.configure()
+    assert "its CA, at acme.ssl.com, is in no settings" in program.run("import", "lego", str(tmp_path)).out
+    program.config.write_text(program.config.read_text().replace(f"'{UNREACHABLE_CA}'", "'sslcom-ecc'"))
+    (taken,) = program.run("import", "lego", str(tmp_path), "--json").json()["taken"]
+    assert taken["name"] == "a.example"
