@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 
 from wellkeeper_issuer.commands.status_pages import StatusPages
 from wellkeeper_issuer.service.serving import Service
@@ -14,6 +15,13 @@ from wellkeeper_node.errors import WellkeeperError
 _log = logging.getLogger(__name__)
 
 _NOWHERE = WebSettings()
+
+
+def _overlap(one: Path | tuple[str, int] | None, other: Path | tuple[str, int] | None) -> bool:
+    """Return whether nothing can listen at both: an address may include another one with its port."""
+    if isinstance(one, tuple) and isinstance(other, tuple):
+        return one[1] == other[1]
+    return one == other
 
 
 class StatusEndpoint:
@@ -55,7 +63,7 @@ class StatusEndpoint:
         if wanted == former:
             self.problem = ""
             return
-        is_same_place = wanted.listen == former.listen
+        is_same_place = _overlap(wanted.listen, former.listen)
         if is_same_place:
             await self._open.aclose()
         try:

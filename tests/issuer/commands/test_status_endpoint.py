@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from stand.ports import free_port
 from tests.issuer.commands.workers import WorkerFactory
 from tests.responder.http import ask
 from wellkeeper_issuer.commands.status_endpoint import StatusEndpoint
 from wellkeeper_issuer.service import remote
 from wellkeeper_issuer.service.serving import Service
 from wellkeeper_issuer.status.activity import Activity
-from wellkeeper_responder.settings import UnixAddress
+from wellkeeper_responder.settings import TcpAddress, UnixAddress
 
 GROUP = grp.getgrgid(os.getgid()).gr_name
 
@@ -33,9 +34,10 @@ class Daemon:
         await self._service.reload({}, remote.ignore)
         self.endpoint.settings_changed()
 
-    async def answers(self, name: str, host: str = "localhost") -> bool:
+    async def answers(self, place: str | TcpAddress, host: str = "localhost") -> bool:
+        address = UnixAddress(self._factory.folder / place) if isinstance(place, str) else place
         try:
-            reply = await ask(UnixAddress(self._factory.folder / name), "GET", "/healthz", {"Host": host})
+            reply = await ask(address, "GET", "/healthz", {"Host": host})
         except OSError:
             return False
         return reply.status == 200
@@ -69,6 +71,16 @@ async def test_reload_moves_the_endpoint(folder: Path) -> None:
         assert [await daemon.answers(name) for name in ("one.sock", "two.sock")] == [False, True]
         await daemon.reload("")
         await daemon.until(lambda: not (folder / "two.sock").exists())
+        assert daemon.endpoint.problem == ""
+
+
+async def test_reload_moves_the_endpoint_to_another_address_with_the_same_port(folder: Path) -> None:
+    port = free_port()
+    async with running(folder, f"[web]\nlisten = '127.0.0.1:{port}'") as daemon:
+        await daemon.reload(f"[web]\nlisten = '0.0.0.0:{port}'\nallow_remote = true")
+        async with asyncio.timeout(60):
+            while not await daemon.answers(TcpAddress("127.0.0.2", port)):  # noqa: ASYNC110 - a task of the endpoint
+                await asyncio.sleep(0.01)
         assert daemon.endpoint.problem == ""
 
 
