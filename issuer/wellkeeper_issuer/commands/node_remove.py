@@ -197,7 +197,8 @@ def _cost(removal: _Removal) -> Iterator[str]:
 def _notes(removal: _Removal) -> list[str]:
     notes = []
     if removal.kept:
-        notes.append(f"The keys of these are not here (csr); replace them by hand: {', '.join(removal.kept)}")
+        names = ", ".join(removal.kept)
+        notes.append(f"Wellkeeper cannot replace these (csr, external): replace and revoke them by hand: {names}")
     if removal.invite and removal.is_compromised:
         notes.append(f"Invite {removal.invite}, with which it joined, is revoked.")
     elif removal.invite:

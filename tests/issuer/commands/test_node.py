@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -209,9 +210,12 @@ def test_certificate_that_was_never_issued_costs_nothing(ready: Program) -> None
     assert (found.exit_code, found.json()["certificates"]) == (0, [])
 
 
-def test_keys_that_are_elsewhere_are_named(ready: Program) -> None:
+def test_certificates_that_cannot_be_replaced_here_are_named(ready: Program) -> None:
     csr = "csr = '/etc/b.csr'\nname = 'b.example'"
-    ready.configure(more=f"[[certificates]]\nidentifiers = ['b.example']\n{csr}")
-    record(ready, WEB3)
+    external = "[[certificates]]\nidentifiers = ['c.example']\nsource = 'external'"
+    ready.configure(more=f"[[certificates]]\nidentifiers = ['b.example']\n{csr}\n{external}")
+    record(ready, replace(WEB3, lineages=("b.example", "c.example")))
     out = ready.run("node", "remove", "web3", "--compromised", "--yes").out
-    assert "The keys of these are not here (csr); replace them by hand: b.example" in out
+    assert (
+        "Wellkeeper cannot replace these (csr, external): replace and revoke them by hand: b.example, c.example" in out
+    )
