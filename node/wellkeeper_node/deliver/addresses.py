@@ -44,11 +44,16 @@ class Plan:
     instead: tuple[Question, ...] = ()
 
 
-def at_configured(identifiers: Collection[Identifier], addresses: Sequence[_Address]) -> Plan:
-    """Return the handshakes at the addresses that the settings give for this certificate; none: it is hidden."""
+def at_configured(
+    identifiers: Collection[Identifier], addresses: Sequence[_Address], naming: Sequence[Server] = ()
+) -> Plan:
+    """Return the handshakes at the addresses that the settings give for this certificate; none: it is hidden.
+
+    The names below a wildcard are those of `naming`, the server blocks that name the certificate.
+    """
     if not addresses:
         return Plan((), is_named=True, hidden="nothing on this host serves it (https_addresses = [])")
-    return Plan(tuple(_at_all(_names(identifiers, ()), addresses)), is_named=True)
+    return Plan(tuple(_at_all(_names(identifiers, naming), addresses)), is_named=True)
 
 
 def plan(
@@ -62,7 +67,7 @@ def plan(
     `usual` are the addresses in the settings: asked when no block names the certificate, or none accepts TLS, and in
     place of a loopback address with the same port.
     """
-    naming = [one for one in servers if any(map(is_its_own, one.chain_paths))]
+    naming = find_naming(servers, is_its_own)
     identifiers = _names(identifiers, naming or servers)
     listeners = dict.fromkeys(listener for one in naming for listener in one.listeners)
     visible = [one for one in listeners if one.is_visible]
@@ -80,6 +85,11 @@ def plan(
     asked += [(listener, identifier) for listener in visible for identifier in left]
     questions = dict.fromkeys(question for one in asked for question in _questions(*one, usual))
     return Plan(tuple(questions), is_named=True, instead=tuple(_at_all(identifiers, usual)))
+
+
+def find_naming(servers: Sequence[Server], is_its_own: Callable[[str], bool]) -> list[Server]:
+    """Return the server blocks whose certificate `is_its_own`."""
+    return [one for one in servers if any(map(is_its_own, one.chain_paths))]
 
 
 def everywhere(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from wellkeeper_node.deliver.addresses import Plan, at_configured, plan
+from wellkeeper_node.deliver.addresses import Plan, at_configured, find_naming, plan
 from wellkeeper_node.deliver.verify import verify
 from wellkeeper_node.errors import ReloadError, VerifyError
 from wellkeeper_node.model import Installed, Server, Verified
@@ -75,7 +75,7 @@ class Verification:
                 f"{live_path} no longer holds a usable certificate",
                 f"Run 'wellkeeper renew {lineage}' to obtain one.",
             )
-        servers: Sequence[Server] | ReloadError = () if https_addresses is not None else await self._servers.read()
+        servers = await self._needed(installed, https_addresses)
         wanted = self._plan(installed, () if isinstance(servers, ReloadError) else servers, https_addresses)
         served = await verify(installed, wanted, live_path, self._probes, self._certificates.versions)
         if not served.is_served and isinstance(servers, ReloadError):
@@ -84,17 +84,27 @@ class Verification:
 
     async def plan(self, installed: Installed, https_addresses: Sequence[_Address] | None = None) -> Plan:
         """Return the handshakes that `verify` makes. Raises ReloadError for an unreadable configuration."""
-        servers: Sequence[Server] | ReloadError = () if https_addresses is not None else await self._servers.read()
+        servers = await self._needed(installed, https_addresses)
         if isinstance(servers, ReloadError):
             raise servers
         return self._plan(installed, servers, https_addresses)
+
+    async def _needed(
+        self, installed: Installed, https_addresses: Sequence[_Address] | None
+    ) -> Sequence[Server] | ReloadError:
+        """Return the server blocks; with addresses in the settings, only for names below a wildcard, if readable."""
+        if https_addresses is None:
+            return await self._servers.read()
+        has_wildcard = any(one.is_wildcard for one in installed.certificate.identifiers)
+        found = await self._servers.read() if https_addresses and has_wildcard else ()
+        return () if isinstance(found, ReloadError) else found
 
     def _plan(
         self, installed: Installed, servers: Sequence[Server], https_addresses: Sequence[_Address] | None
     ) -> Plan:
         identifiers = installed.certificate.identifiers
-        if https_addresses is not None:
-            return at_configured(identifiers, https_addresses)
         # Resolved once, and not for each of perhaps thousands of server blocks.
         own = self._certificates.own_prefixes(installed.lineage)
+        if https_addresses is not None:
+            return at_configured(identifiers, https_addresses, find_naming(servers, lambda path: path.startswith(own)))
         return plan(identifiers, servers, lambda path: path.startswith(own), self._https_addresses)

@@ -113,6 +113,24 @@ async def test_configured_addresses_of_the_certificate_win(host: LocalHost) -> N
     assert (hidden.is_served, hidden.is_hidden) == (False, True)
 
 
+async def test_wildcard_is_verified_at_configured_addresses_with_the_names_of_its_server_blocks(
+    host: LocalHost, clock: FakeClock
+) -> None:
+    host.pair = FakeCa(clock.now()).pair(dns("*.a.example"))
+    await host.install()
+    host.nginx.blocks = [
+        Server(("www.a.example",), (Listener(ADDRESS),), frozenset({CHAIN})),
+        Server(("own.a.example",), (Listener(ADDRESS),), frozenset({"/etc/own.pem"})),
+    ]
+    host.probes.leaves = {(ADDRESS, dns("www.a.example")): leaf(host), (ADDRESS, dns("own.a.example")): other()}
+    assert (await host.delivery.verify("web", [ADDRESS])).served.detail == "1 handshake"
+    host.nginx.servers_error = ReloadError("nginx -T failed")
+    installed = await host.certificates.installed("web")
+    assert installed is not None
+    wanted = await Verification(host.nginx, host.probes, host.certificates, (), clock).plan(installed, [ADDRESS])
+    assert wanted.questions == (Question(ADDRESS, dns("wellkeeper-check.a.example")),)
+
+
 async def test_usual_addresses_are_asked_when_nothing_answers_at_the_listeners(host: LocalHost) -> None:
     """nginx may run behind a port mapping of a container."""
     await host.install()
