@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from wellkeeper_issuer.assembly import build
+from wellkeeper_issuer.errors import SettingsError
 from wellkeeper_issuer.outside.state.published import PublishedTokens
+from wellkeeper_issuer.outside.state.state import has_state
 from wellkeeper_issuer.settings import Settings
 from wellkeeper_node.clock import SystemClock
 from wellkeeper_node.errors import PublishError
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     from wellkeeper_node.responders.lasting import LastingPublications
 
 _EXPIRES = "It expires by itself within half an hour."
+_NO_NODE = "no node is left that answers challenges"
+_INVITE = "Run 'wellkeeper node invite NAME' for another node, or leave out fewer nodes."
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +29,7 @@ class _Nodes:
     publications: "LastingPublications"
     read_backs: "ReadBacks"
     recorded: PublishedTokens
+    names: Collection[str]
 
 
 class _Silence:
@@ -45,27 +50,44 @@ class _Silence:
 
 async def publish_for_client(settings: Settings, answer: Answer, without: Collection[str] = ()) -> None:
     """Return when every node that answers serves the token, and withdraw it otherwise. Raises WellkeeperError."""
-    async with _nodes(settings) as nodes:
+    await _check_known(settings, without)
+    async with _nodes(settings, without) as nodes:
+        if not nodes.names:
+            raise PublishError("cannot publish the token", _NO_NODE, _INVITE)
         publication = nodes.publications.prepare(answer)
         nodes.recorded.record(answer.token, publication.jti, publication.expires_at, publication.issued_at)
         try:
             await nodes.publications.publish(publication)
-            await _check(nodes.read_backs.without(without), answer)
+            await _check(nodes.read_backs, answer)
         except BaseException:
             await _withdraw(nodes, answer.token, publication.jti)
             raise
 
 
-async def withdraw_for_client(settings: Settings, token: str) -> None:
+async def withdraw_for_client(settings: Settings, token: str, without: Collection[str] = ()) -> None:
     """Withdraw what `publish_for_client` published, if anything is. Raises WellkeeperError."""
     jti = PublishedTokens(settings.state_dir).find(token)
     if jti is not None:
-        async with _nodes(settings) as nodes:
+        async with _nodes(settings, without) as nodes:
             try:
                 await nodes.publications.withdraw(token, jti)
             except PublishError as error:
                 raise PublishError(f"cannot withdraw token {token}", str(error), _EXPIRES) from error
             nodes.recorded.forget(token)
+
+
+async def _check_known(settings: Settings, without: Collection[str]) -> None:
+    """Raise SettingsError unless each of these is a node, also one that does not answer."""
+    known = {one.name for one in build.nodes(settings)}
+    if not known.issuperset(without) and has_state(settings.state_dir):
+        async with build.state_to_read(settings) as state:
+            known.update(await state.fleet.read_nodes())
+    if unknown := sorted({*without} - known):
+        raise SettingsError(
+            "cannot publish the token",
+            f"there is no node named {', '.join(unknown)}",
+            "Name nodes as 'wellkeeper node list' shows them after --without.",
+        )
 
 
 async def _check(read_backs: "ReadBacks", answer: Answer) -> None:
@@ -84,8 +106,8 @@ async def _withdraw(nodes: _Nodes, token: str, jti: str) -> None:
 
 
 @asynccontextmanager
-async def _nodes(settings: Settings) -> AsyncIterator[_Nodes]:
-    """Yield the connections to all nodes; closed on leaving."""
+async def _nodes(settings: Settings, without: Collection[str]) -> AsyncIterator[_Nodes]:
+    """Yield the connections to all other nodes; closed on leaving."""
     from contextlib import AsyncExitStack
 
     from wellkeeper_issuer.assembly.local_probes import local_probes
@@ -94,11 +116,14 @@ async def _nodes(settings: Settings) -> AsyncIterator[_Nodes]:
     from wellkeeper_node.responders.lasting import LastingPublications
 
     clock, key = SystemClock(), build.accounts(settings).publishing_key
-    clients = build.responder_clients(settings)
+    local = [one for one in build.nodes(settings) if one.name not in without]
+    clients = [one for one in build.responder_clients(settings) if one.node not in without]
     async with AsyncExitStack() as stack:
         for client in clients:
             stack.push_async_callback(client.close)
-        remote, _ = await stack.enter_async_context(remote_nodes(settings)) or (None, 0)
+        remote, answering = await stack.enter_async_context(remote_nodes(settings)) or (None, ())
         everyone: list[Connection] = [*clients, *([remote] if remote else [])]
-        read_backs = ReadBacks(build.nodes(settings), local_probes(settings), _Silence(), None, remote)
-        yield _Nodes(LastingPublications(everyone, key, clock), read_backs, PublishedTokens(settings.state_dir))
+        read_backs = ReadBacks(local, local_probes(settings), _Silence(), None, remote).without(without)
+        publications, recorded = LastingPublications(everyone, key, clock), PublishedTokens(settings.state_dir)
+        names = {*(one.name for one in local), *answering}.difference(without)
+        yield _Nodes(publications, read_backs, recorded, names)

@@ -53,7 +53,7 @@ async def _dependencies(settings: Settings, progress: Progress) -> AsyncIterator
     clients = build.responder_clients(settings)
     async with AsyncExitStack() as stack:
         authorities = AllAuthorities(settings, accounts, clock, version=build.version())
-        remote, count = await stack.enter_async_context(remote_nodes(settings)) or (None, 0)
+        remote, answering = await stack.enter_async_context(remote_nodes(settings)) or (None, ())
         everyone: list[Connection] = [*clients, *([remote] if remote else [])]
         yield RehearsalDeps(
             authorities=await stack.enter_async_context(authorities),
@@ -72,7 +72,7 @@ async def _dependencies(settings: Settings, progress: Progress) -> AsyncIterator
             throttle=Throttle(settings.orders_per_second, clock),
             describe_served=ServedNow(settings).describe,
             remote=remote,
-            remote_count=count,
+            remote_count=len(answering),
             test_directory_url=settings.find_ca(settings.rehearsal.ca).directory if settings.rehearsal.ca else None,
         )
 

@@ -4,7 +4,7 @@ It needs no lease of the engine: what it stores there has a random name, and hin
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -36,14 +36,14 @@ class NotRecorded:
 
 
 @asynccontextmanager
-async def remote_nodes(settings: Settings) -> "AsyncIterator[tuple[RelayedResponder, int] | None]":
-    """Yield what publishes and reads back, and how many nodes answer; None without any.
+async def remote_nodes(settings: Settings) -> "AsyncIterator[tuple[RelayedResponder, Collection[str]] | None]":
+    """Yield what publishes and reads back, and the nodes that answer; None without any.
 
     Raises JournalError and SettingsError.
     """
     nodes, last = await _read(settings) if settings.fleet.listen and has_state(settings.state_dir) else ({}, {})
-    count = sum(one.answers for one in nodes.values())
-    if not count:
+    answering = [name for name, one in nodes.items() if one.answers]
+    if not answering:
         yield None
         return
     from wellkeeper_issuer.fleet.feed import Feed
@@ -60,7 +60,7 @@ async def remote_nodes(settings: Settings) -> "AsyncIterator[tuple[RelayedRespon
         following = asyncio.create_task(feed.run())
         try:
             await _admit(stores[0], feeds[0], nodes)
-            yield RelayedResponder(feed, reports, NotRecorded(), lambda: nodes, clock), count
+            yield RelayedResponder(feed, reports, NotRecorded(), lambda: nodes, clock), answering
         finally:
             following.cancel()
             await asyncio.wait([following])

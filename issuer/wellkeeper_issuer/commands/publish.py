@@ -33,7 +33,7 @@ class _Publish(click.Command):
     "--without",
     metavar="NODE",
     multiple=True,
-    help="Ask the CA although this node does not answer; may be repeated. For a node that is away for longer.",
+    help="Leave out this node; may be repeated. For a node that is away for longer.",
 )
 @options.config_option
 @options.json_option
@@ -62,7 +62,7 @@ def publish(  # noqa: PLR0913 - its arguments and options
         raise click.UsageError("Expected NAME and KEY_AUTHORIZATION, or --withdraw TOKEN.")
     if withdraw:
         token, identifier = _token(withdraw), None
-        interrupts.run(withdraw_for_client(options.read(config), token))
+        interrupts.run(withdraw_for_client(options.read(config), token, without))
     else:
         answer = _answer(name, key_authorization or "")
         token, identifier = answer.token, str(answer.identifier)

@@ -22,11 +22,13 @@ from wellkeeper_client import records
 from wellkeeper_client.records import Kind
 from wellkeeper_client.signing import encode_public_key, sign_publication
 from wellkeeper_issuer import settings as issuer_settings
+from wellkeeper_issuer.assembly.publishing import publish_for_client
 from wellkeeper_issuer.assembly.rehearsed_nodes import remote_nodes
 from wellkeeper_issuer.outside.keys.fleet_keys import FleetKeys
 from wellkeeper_issuer.outside.state.state import JOURNAL, open_state
 from wellkeeper_node import clock
 from wellkeeper_node.agent.report import PublicationReport, Report, ResponderReport
+from wellkeeper_node.errors import PublishError
 from wellkeeper_node.model import Answer
 from wellkeeper_relay.app import Relay
 from wellkeeper_relay.settings import Settings
@@ -67,7 +69,7 @@ async def test_nodes_may_follow_a_relay_that_has_just_restarted(program: Program
         for _ in range(2):
             async with remote_nodes(issuer_settings.read_settings(program.config)) as found:
                 assert found is not None
-                assert found[1] == 1
+                assert found[1] == ["web3"]
         reply = await ask(made.issuer, "GET", "/v1/records/node/web3")
         assert reply.json()["record"] is not None
 
@@ -80,6 +82,15 @@ async def test_relay_that_is_away_is_the_cause_of_each_node(program: Program, fo
     assert failure.node == "web3"
     assert failure.cause is not None
     assert failure.cause.startswith("cannot reach the relay at unix:")
+
+
+async def test_publication_for_another_client_needs_one_node_that_is_not_left_out(
+    program: Program, folder: Path
+) -> None:
+    await enrol(program, folder)
+    read = issuer_settings.read_settings(program.config)
+    with pytest.raises(PublishError, match="no node is left that answers challenges"):
+        await publish_for_client(read, ANSWER, ("local", "web3"))
 
 
 def acl_file(program: Program) -> Path:
