@@ -27,8 +27,8 @@ IDENTIFIER: Final = "webroot.invalid"
 # More than any key authorization has.
 _LONGEST: Final = 512
 
-# Device, inode, size and time of change.
-_Stamp = tuple[int, int, int, int]
+# Device, inode, size, and times of change: of the content, and of the mode, which may make it readable.
+_Stamp = tuple[int, int, int, int, int]
 
 
 @dataclass(slots=True)
@@ -84,12 +84,15 @@ class WebrootWatch:
         return seen
 
     def _find(self) -> Mapping[str, _Stamp]:
-        """Return the regular files that are named like tokens; none while there is no directory."""
+        """Return the regular files that are named like tokens; those known while the directory cannot be read."""
         try:
             with os.scandir(self._folder) as entries:
-                return {one.name: _stamp(one.stat()) for one in entries if _is_token_file(one)}
-        except OSError:
+                found = {one.name: stamp_of(one) for one in entries if _is_token_file(one)}
+        except (FileNotFoundError, NotADirectoryError):
             return {}
+        except OSError:
+            return {token: seen.stamp for token, seen in self._seen.items()}
+        return {token: one for token, one in found.items() if one is not None}
 
     def _publish(self, token: str, seen: _Seen, now: float) -> None:
         try:
@@ -124,8 +127,13 @@ def _is_complete(token: str, text: str) -> bool:
         return False
 
 
-def _stamp(found: os.stat_result) -> _Stamp:
-    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+def stamp_of(entry: "os.DirEntry[str]") -> _Stamp | None:
+    """Return None if the file was removed since the directory was read."""
+    try:
+        found = entry.stat(follow_symlinks=False)
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
 def read_regular(path: Path) -> str:

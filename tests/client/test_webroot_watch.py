@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from tests.responder.messages import KEY, NOW, OTHER_THUMBPRINT, OTHER_TOKEN, TH
 from wellkeeper_client import wire
 from wellkeeper_client.publish import ResponderControl
 from wellkeeper_client.publisher import Publisher
-from wellkeeper_client.webroot_watch import LOOK_SECONDS, WebrootWatch, read_regular
+from wellkeeper_client.webroot_watch import LOOK_SECONDS, WebrootWatch, read_regular, stamp_of
 from wellkeeper_responder.app import Responder
 
 _AUTHORIZATION = f"{TOKEN}.{THUMBPRINT}"
@@ -129,6 +130,19 @@ async def test_refusal_is_reported_once_and_retried_each_second(running: Running
     assert watched.lines[1:] == [f"published {TOKEN}"]
 
 
+async def test_directory_that_cannot_be_read_for_a_moment_withdraws_nothing(running: Running, watched: Watched) -> None:
+    watched.write()
+    await watched.look()
+    aside = watched.challenges.rename(watched.challenges.with_name("aside"))
+    watched.challenges.symlink_to(watched.challenges)  # ELOOP
+    await watched.look()
+    assert (await running.get(TOKEN)).status == 200
+    watched.challenges.unlink()
+    aside.rename(watched.challenges)
+    await watched.look()
+    assert watched.lines == [f"published {TOKEN}"]
+
+
 async def test_withdrawal_that_fails_is_reported(running: Running, watched: Watched) -> None:
     watched.write()
     await watched.look()
@@ -182,3 +196,24 @@ def test_file_that_was_replaced_since_it_was_found_is_not_read(tmp_path: Path) -
     os.mkfifo(tmp_path / "pipe")
     found = {name: read_regular(tmp_path / name) for name in ("file", "link", "pipe", "gone")}
     assert found == {"file": _AUTHORIZATION, "link": "", "pipe": "", "gone": ""}
+
+
+def _entries(folder: Path) -> Mapping[str, "os.DirEntry[str]"]:
+    with os.scandir(folder) as entries:
+        return {one.name: one for one in entries}
+
+
+def test_file_that_was_removed_since_it_was_found_has_no_stamp(tmp_path: Path) -> None:
+    (tmp_path / "gone").write_text("")
+    entry = _entries(tmp_path)["gone"]
+    (tmp_path / "gone").unlink()
+    assert stamp_of(entry) is None
+
+
+def test_file_that_becomes_readable_is_read_again(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_text(_AUTHORIZATION)
+    before, limit = stamp_of(_entries(tmp_path)["file"]), time.monotonic() + 60
+    while stamp_of(_entries(tmp_path)["file"]) == before and time.monotonic() < limit:
+        path.chmod(0o644)  # the kernel's clock may not have advanced yet
+    assert stamp_of(_entries(tmp_path)["file"]) != before
