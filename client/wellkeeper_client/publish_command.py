@@ -13,7 +13,7 @@ from wellkeeper_client import publisher, streams, wire
 from wellkeeper_client.publish import ResponderControl
 from wellkeeper_client.publisher import Publisher, PublisherError
 from wellkeeper_client.systemd import Systemd
-from wellkeeper_client.webroot_watch import WebrootWatch
+from wellkeeper_client.webroot_watch import IDENTIFIER, WebrootWatch
 
 _PROGRAM: Final = "wellkeeper-publish"
 _ABOUT: Final = """\
@@ -21,9 +21,10 @@ Publish the token of an ACME http-01 challenge at this host's responder, for any
 
   wellkeeper-publish NAME KEY_AUTHORIZATION    publish; return when nginx serves the token for NAME
   wellkeeper-publish --withdraw TOKEN          withdraw; also succeeds if nothing is published
-  wellkeeper-publish --watch DIR               publish what a client writes into the webroot DIR, until SIGTERM
+  wellkeeper-publish --watch DIR [NAME]        publish what a client writes into the webroot DIR, until SIGTERM
 
 A token that is not withdrawn expires after ten minutes; with --watch, after an hour.
+A publisher's key needs NAME with --watch.
 """
 _STATUSES: Final = "Exit status: 0 done, 1 refused, not served or not withdrawn: do not ask the CA, 2 usage."
 # A key authorization, with a line end.
@@ -56,7 +57,7 @@ def _work(given: argparse.Namespace, now: Callable[[], float]) -> None:
     responder = ResponderControl(given.control, publisher.read_publishing_key(given.key), now=now)
     here = Publisher(responder, given.through)
     if given.watch:
-        watch = WebrootWatch(here, given.watch, _report, time.monotonic)
+        watch = WebrootWatch(here, given.watch, _report, time.monotonic, given.name or IDENTIFIER)
         Systemd(os.environ).ready(f"watches {given.watch}")
         watch.run()
     elif given.withdraw:
@@ -71,11 +72,10 @@ def _report(line: str) -> None:
 
 def _check(given: argparse.Namespace, stdin: TextIO) -> None:
     """Check and normalise what is given. Raises ValueError."""
-    if [bool(given.watch), bool(given.withdraw), bool(given.name)].count(True) > 1:
-        raise ValueError("NAME, --withdraw and --watch exclude each other")
+    if given.withdraw and (given.watch or given.name):
+        raise ValueError("--withdraw excludes NAME and --watch")
     if given.watch:
-        if not given.watch.is_dir():
-            raise ValueError(f"--watch: {given.watch} is not a directory")
+        _check_watch(given)
     elif given.withdraw:
         given.withdraw, _, _ = given.withdraw.strip().partition(".")  # of a key authorization, which hooks have as well
         if not wire.is_token(given.withdraw):
@@ -84,12 +84,25 @@ def _check(given: argparse.Namespace, stdin: TextIO) -> None:
         _check_publication(given, stdin)
 
 
-def _check_publication(given: argparse.Namespace, stdin: TextIO) -> None:
-    if not given.key_authorization:
-        raise ValueError("expected NAME and KEY_AUTHORIZATION, or --withdraw TOKEN, or --watch DIR")
+def _check_watch(given: argparse.Namespace) -> None:
+    if given.key_authorization:
+        raise ValueError("--watch excludes KEY_AUTHORIZATION")
+    if given.name:
+        _check_name(given)
+    if not os.path.isdir(given.watch):  # noqa: PTH112 - Path.is_dir raises PermissionError before Python 3.14
+        raise ValueError(f"--watch: {given.watch} is not a directory")
+
+
+def _check_name(given: argparse.Namespace) -> None:
     given.name = given.name.lower().removesuffix(".")
     if wire.IDENTIFIER_PATTERN.fullmatch(given.name) is None:
         raise ValueError("NAME: expected a domain name in ASCII (xn--…) or an IP address")
+
+
+def _check_publication(given: argparse.Namespace, stdin: TextIO) -> None:
+    if not given.key_authorization:
+        raise ValueError("expected NAME and KEY_AUTHORIZATION, or --withdraw TOKEN, or --watch DIR")
+    _check_name(given)
     if given.key_authorization == "-":
         given.key_authorization = stdin.read(_LONGEST_INPUT)
     publisher.parse_key_authorization(given.key_authorization)
@@ -98,7 +111,7 @@ def _check_publication(given: argparse.Namespace, stdin: TextIO) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         _PROGRAM,
-        usage="wellkeeper-publish [OPTION…] NAME KEY_AUTHORIZATION | --withdraw TOKEN | --watch DIR",
+        usage="wellkeeper-publish [OPTION…] NAME KEY_AUTHORIZATION | --withdraw TOKEN | --watch DIR [NAME]",
         description=_ABOUT,
         epilog=_STATUSES,
         formatter_class=argparse.RawDescriptionHelpFormatter,

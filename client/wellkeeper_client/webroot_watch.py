@@ -43,11 +43,20 @@ class _Seen:
 
 
 class WebrootWatch:
-    """Watches DIR/.well-known/acme-challenge; `report` gets a line for each change, `monotonic` is the clock."""
+    """Watches DIR/.well-known/acme-challenge; `report` gets a line for each change, `monotonic` is the clock.
+
+    The responder answers tokens of a publisher only at the name `identifier`, those of the issuer at all names.
+    """
 
     def __init__(
-        self, publisher: Publisher, webroot: Path, report: Callable[[str], None], monotonic: Callable[[], float]
+        self,
+        publisher: Publisher,
+        webroot: Path,
+        report: Callable[[str], None],
+        monotonic: Callable[[], float],
+        identifier: str = IDENTIFIER,
     ) -> None:
+        self._identifier = identifier
         self._publisher = publisher
         self._folder = webroot / wire.CHALLENGE_PREFIX.strip("/")
         self._report = report
@@ -96,7 +105,9 @@ class WebrootWatch:
 
     def _publish(self, token: str, seen: _Seen, now: float) -> None:
         try:
-            seen.publication = self._publisher.send(IDENTIFIER, seen.text, lifetime_seconds=wire.MAX_LIFETIME_SECONDS)
+            seen.publication = self._publisher.send(
+                self._identifier, seen.text, lifetime_seconds=wire.MAX_LIFETIME_SECONDS
+            )
             self._report(f"published {token}")
         except PublisherError as error:
             seen.retry_at = now + _RETRY_SECONDS

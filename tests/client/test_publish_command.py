@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from tests.responder.conftest import Running
 from tests.responder.http import ask
 from tests.responder.messages import KEY, NOW, OTHER_THUMBPRINT, OTHER_TOKEN, THUMBPRINT, TOKEN, publication
+from tests.unprivileged import as_unprivileged_user
 from wellkeeper_client import wire
 from wellkeeper_client.publish_command import run
 
@@ -175,6 +176,9 @@ async def test_process_takes_its_options_from_the_environment(running: Running, 
         ("--withdraw", "short"),
         ("--withdraw", TOKEN, "example.com"),
         ("--watch", "/nonexistent"),
+        ("--watch", "/", "--withdraw", TOKEN),
+        ("--watch", "/", "example.com", _AUTHORIZATION),
+        ("--watch", "/", "exämple.com"),
     ],
     ids=" ".join,
 )
@@ -183,6 +187,14 @@ def test_wrong_usage_ends_with_2(arguments: tuple[str, ...], capsys: pytest.Capt
         run(arguments, io.StringIO())
     assert caught.value.code == 2
     assert "usage: wellkeeper-publish" in capsys.readouterr().err
+
+
+def test_directory_out_of_reach_is_wrong_usage(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "closed").mkdir(mode=0)
+    with as_unprivileged_user(), pytest.raises(SystemExit) as caught:
+        run(["--watch", str(tmp_path / "closed/webroot")], io.StringIO())
+    assert caught.value.code == 2
+    assert "webroot is not a directory" in capsys.readouterr().err
 
 
 def test_version_is_that_of_the_distribution(capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,16 +10,18 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from tests.fakes import FakeClock, run_tasks_until
 from tests.responder.conftest import Running, settings
 from tests.responder.http import Reply, ask_until
 from tests.responder.messages import KEY, NOW, OTHER_THUMBPRINT, OTHER_TOKEN, THUMBPRINT, TOKEN, TRUST
+from tests.responder.test_publishers import CERTBOT, CERTBOT_KEY
 from wellkeeper_client import wire
 from wellkeeper_client.publish import ResponderControl
 from wellkeeper_client.publisher import Publisher
-from wellkeeper_client.webroot_watch import LOOK_SECONDS, WebrootWatch, read_regular, stamp_of
+from wellkeeper_client.webroot_watch import IDENTIFIER, LOOK_SECONDS, WebrootWatch, read_regular, stamp_of
 from wellkeeper_responder.app import Responder
 
 _AUTHORIZATION = f"{TOKEN}.{THUMBPRINT}"
@@ -28,13 +30,15 @@ _AUTHORIZATION = f"{TOKEN}.{THUMBPRINT}"
 class Watched:
     """A watched webroot; `now` is its clock."""
 
-    def __init__(self, folder: Path, control: object) -> None:
+    def __init__(
+        self, folder: Path, control: object, key: Ed25519PrivateKey = KEY, identifier: str = IDENTIFIER
+    ) -> None:
         self.challenges = folder / "webroot/.well-known/acme-challenge"
         self.lines: list[str] = []
         self.now = 0.0
-        responder = ResponderControl(str(control), KEY, now=lambda: NOW)
+        responder = ResponderControl(str(control), key, now=lambda: NOW)
         publisher = Publisher(responder, "127.0.0.1:1")
-        self._watch = WebrootWatch(publisher, folder / "webroot", self.lines.append, lambda: self.now)
+        self._watch = WebrootWatch(publisher, folder / "webroot", self.lines.append, lambda: self.now, identifier)
 
     async def look(self) -> None:
         await asyncio.to_thread(self._watch.look)
@@ -143,6 +147,18 @@ async def test_directory_that_cannot_be_read_for_a_moment_withdraws_nothing(runn
     assert watched.lines == [f"published {TOKEN}"]
 
 
+async def test_publisher_watches_a_webroot_for_one_of_its_names(running: Running, tmp_path: Path) -> None:
+    running.responder.replace_trust(replace(TRUST, publishers=(CERTBOT,)))
+    authorization = f"{TOKEN}.{OTHER_THUMBPRINT}"
+    nameless, named = (Watched(tmp_path, running.control, CERTBOT_KEY, one) for one in (IDENTIFIER, "a.example"))
+    named.write(text=authorization)
+    await nameless.look()
+    assert "With --watch, name one: wellkeeper-publish --watch DIR NAME" in nameless.lines[0]
+    await named.look()
+    assert named.lines == [f"published {TOKEN}"]
+    assert (await running.get(TOKEN, {"Host": "a.example"})).body == authorization.encode()
+
+
 async def test_withdrawal_that_fails_is_reported(running: Running, watched: Watched) -> None:
     watched.write()
     await watched.look()
@@ -176,10 +192,20 @@ async def test_sigterm_withdraws_everything(running: Running, tmp_path: Path) ->
     watched.write()
     key = tmp_path / "key.pem"
     key.write_bytes(KEY.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-    options = ("--control", str(running.control), "--key", str(key), "--watch", str(tmp_path / "webroot"))
+    options = (
+        "--control",
+        str(running.control),
+        "--key",
+        str(key),
+        "--watch",
+        str(tmp_path / "webroot"),
+        "Example.com.",
+    )
     command = (sys.executable, "-m", "wellkeeper_client.publish_command", *options)
     process = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.PIPE)
     await ask_until(running.public, wire.CHALLENGE_PREFIX + TOKEN, _is_answered, seconds=60)
+    shown = (await running.read(wire.TOKENS_PREFIX + TOKEN)).json()
+    assert shown["identifier"] == "example.com"
     process.send_signal(signal.SIGTERM)
     _, reported = await process.communicate()
     assert (process.returncode, reported.decode().splitlines()) == (0, [f"published {TOKEN}", f"withdrew {TOKEN}"])
