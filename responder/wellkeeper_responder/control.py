@@ -79,7 +79,7 @@ class Control:
         path = request.raw_path.partition("?")[0]
         if _token(request.raw_path) is not None:
             if needs_permit and request.method == "GET":
-                self._check_permit(request)
+                self._check_permit(request, is_for_token=True)
             return _allowed(request, {"PUT": self._publish, "DELETE": self._withdraw, "GET": self._show})
         action = self._open_reads.get(path) or self._reads.get(path)
         if action is None:
@@ -91,7 +91,7 @@ class Control:
             self._check_permit(request)
         return action
 
-    def _check_permit(self, request: web.BaseRequest) -> None:
+    def _check_permit(self, request: web.BaseRequest, *, is_for_token: bool = False) -> None:
         scheme, _, message = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() != "bearer":
             raise WireError(
@@ -99,7 +99,8 @@ class Control:
                 "permit-required",
                 f"over TCP this needs 'Authorization: Bearer' with a signed {wire.READ_TYPE}",
             )
-        self._parts.keys.check_permit(message.strip().encode("utf-8", "surrogateescape"), self._now())
+        permit = message.strip().encode("utf-8", "surrogateescape")
+        self._parts.keys.check_permit(permit, self._now(), is_for_token=is_for_token)
         note_signature(request)
 
     async def _publish(self, request: web.BaseRequest) -> web.StreamResponse:

@@ -65,16 +65,16 @@ class PublishingKeys:
         )
 
     def check_withdrawal(self, message: bytes, now: float) -> Withdrawal:
-        """Return the withdrawal or the permit, as `check_publication` does."""
+        """Return the withdrawal, as `check_publication` does."""
         claims = self._check(message, wire.WITHDRAW_TYPE, now)
         _match(claims, "token", wire.TOKEN_PATTERN)
         _match(claims, "publication_jti", wire.JTI_PATTERN)
         return Withdrawal(claims["token"], claims["publication_jti"], claims["iat"], claims["exp"])
 
-    def check_permit(self, message: bytes, now: float) -> Permit:
-        """Return the withdrawal or the permit, as `check_publication` does; 403 for a publisher, who only publishes."""
+    def check_permit(self, message: bytes, now: float, *, is_for_token: bool = False) -> Permit:
+        """Return the permit, as `check_publication` does; 403 for a publisher, who may read single tokens only."""
         claims = self._check(message, wire.READ_TYPE, now)
-        if publisher := self.publisher_of(message):
+        if not is_for_token and (publisher := self.publisher_of(message)):
             raise WireError(403, "not-allowed", f"the key of publisher {publisher} only publishes and withdraws tokens")
         return Permit(claims["iat"], claims["exp"])
 

@@ -1,6 +1,8 @@
 """Publishers at a responder: what their keys may publish and withdraw, and what is answered."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,9 @@ from tests.responder.conftest import Running
 from tests.responder.http import Reply, ask, parse, problem_of, send
 from tests.responder.messages import JTI, KEY, NOW, OTHER_THUMBPRINT, OTHER_TOKEN, THUMBPRINT, TOKEN, publication
 from wellkeeper_client import wire
+from wellkeeper_client.publish import ResponderControl
+from wellkeeper_client.publisher import Publisher as ClientPublisher
+from wellkeeper_client.publisher import PublisherError
 from wellkeeper_client.publishers import Publisher
 from wellkeeper_client.signing import (
     Permit,
@@ -162,6 +167,15 @@ async def test_publication_of_another_cannot_be_replayed_with_another_key(shared
     assert await publish(shared, MINE, LEGO_KEY) == "jti-reused"
 
 
+async def test_publisher_withdraws_over_tcp_as_its_client_does(shared: Running) -> None:
+    assert await publish(shared, MINE) == ""
+    for key, status in ((LEGO_KEY, 200), (CERTBOT_KEY, 404)):
+        control = ResponderControl(str(shared.control_over_tcp), key, now=lambda: NOW)
+        with nullcontext() if key is CERTBOT_KEY else pytest.raises(PublisherError, match="lego"):
+            await asyncio.to_thread(ClientPublisher(control, "").withdraw, TOKEN)
+        assert await status_at(shared, "a.example") == status
+
+
 def trust(publishers: Sequence[Publisher]) -> Trust:
     return replace(ISSUER, publishers=tuple(publishers))
 
@@ -200,7 +214,7 @@ async def test_publisher_cannot_take_the_room_of_others(shared: Running) -> None
     assert await publish(shared, later) == ""
 
 
-async def test_publisher_signs_no_permits(shared: Running) -> None:
+async def test_publisher_signs_no_permits_for_more_than_a_token(shared: Running) -> None:
     for key, status in ((KEY, 200), (CERTBOT_KEY, 403)):
         headers = {"Authorization": f"Bearer {sign_permit(Permit(NOW, NOW + 60), key)}"}
         assert (await ask(shared.control_over_tcp, "GET", wire.STATUS_PATH, headers)).status == status
