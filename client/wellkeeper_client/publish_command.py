@@ -3,11 +3,12 @@
 import argparse
 import importlib
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final, TextIO
+from typing import Final, Never, TextIO
 
 from wellkeeper_client import publisher, streams, wire
 from wellkeeper_client.publish import ResponderControl
@@ -50,7 +51,13 @@ def run(arguments: Sequence[str], stdin: TextIO, now: Callable[[], float] = time
 def main() -> None:
     """Run the command of the process."""
     streams.secure(_PROGRAM)
+    signal.signal(signal.SIGTERM, _end)
     sys.exit(run(sys.argv[1:], sys.stdin))
+
+
+def _end(number: int, _frame: object) -> Never:
+    """Let a signal end the command as an exception does: with a withdrawal."""
+    sys.exit(128 + number)
 
 
 def _work(given: argparse.Namespace, now: Callable[[], float]) -> None:

@@ -89,11 +89,17 @@ class Publisher:
     def publish(self, name: str, key_authorization: str) -> Publication:
         """Return when nginx serves the token for this name; withdraw it otherwise. Raises ValueError for bad syntax."""
         publication = self.send(name, key_authorization)
-        if fault := find_fault(self._through, name, publication):
+        try:
+            self._read_back(name, publication)
+        except BaseException:  # also a signal
             with contextlib.suppress(ResponderError):  # it expires
                 self.end(publication)
-            raise PublisherError(f"nginx at {self._through} does not serve the token for {name}", *fault)
+            raise
         return publication
+
+    def _read_back(self, name: str, publication: Publication) -> None:
+        if fault := find_fault(self._through, name, publication):
+            raise PublisherError(f"nginx at {self._through} does not serve the token for {name}", *fault)
 
     def send(self, name: str, key_authorization: str, *, lifetime_seconds: int = LIFETIME_SECONDS) -> Publication:
         """Publish without reading back."""

@@ -3,6 +3,7 @@
 import asyncio
 import io
 import os
+import signal
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -137,6 +138,27 @@ async def test_token_that_nginx_does_not_serve_is_withdrawn_and_explained(
     assert what == f"wellkeeper-publish: nginx at {through} does not serve the token for example.com"
     assert words in why
     assert remedy.endswith(".")
+    assert (await running.get(TOKEN)).status == 404
+
+
+async def test_command_that_is_stopped_while_it_reads_back_withdraws(running: Running, key: Path) -> None:
+    running.clock.step(time.time() - NOW)
+    asked = asyncio.Event()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.set()
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        through = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        options = ("--control", str(running.control), "--key", str(key), "--through", through)
+        command = (sys.executable, "-m", "wellkeeper_client.publish_command", *options, "example.com", _AUTHORIZATION)
+        process = await asyncio.create_subprocess_exec(*command)
+        await asked.wait()
+        assert (await running.get(TOKEN)).status == 200
+        process.terminate()
+        assert await process.wait() == 128 + signal.SIGTERM
     assert (await running.get(TOKEN)).status == 404
 
 
