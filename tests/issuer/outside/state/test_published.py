@@ -1,5 +1,6 @@
 """Files that remember the tokens published for other ACME clients."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tests.responder.messages import OTHER_TOKEN, TOKEN
@@ -21,3 +22,14 @@ def test_files_that_have_expired_or_are_damaged_are_removed(tmp_path: Path) -> N
     (tmp_path / ".published/damaged").write_text("[")
     published.record(OTHER_TOKEN, "second", 300, now=100)
     assert [one.name for one in (tmp_path / ".published").iterdir()] == [OTHER_TOKEN]
+
+
+def test_publications_at_the_same_time_are_all_recorded(tmp_path: Path) -> None:
+    tokens = [f"{TOKEN[:-4]}{number:04}" for number in range(100)]
+
+    def record(token: str) -> None:
+        PublishedTokens(tmp_path).record(token, token, 100, now=0)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(record, tokens))
+    assert [PublishedTokens(tmp_path).find(token) for token in tokens] == tokens
