@@ -22,11 +22,12 @@ from wellkeeper_issuer.settings import Settings
 from wellkeeper_issuer.settings.files import PUBLISHERS, drop_in_folder
 from wellkeeper_issuer.settings.publisher_table import PublisherSettings
 from wellkeeper_issuer.settings.toml_text import to_toml
-from wellkeeper_node import durable, presence
+from wellkeeper_node import durable
 from wellkeeper_node.happened import Happened, What
 
 _COMMENT: Final = (
-    "Written by 'wellkeeper publisher add'. To revoke: delete this file, then run 'wellkeeper trust --write'."
+    "Written by 'wellkeeper publisher add'. To revoke: delete this file and the key, then run"
+    " 'wellkeeper trust --write'."
 )
 _FILE: Final = click.Path(path_type=Path, readable=False)
 
@@ -108,11 +109,11 @@ def _checked(settings: Settings, table: Mapping[str, object]) -> PublisherSettin
 
 
 def _make_key(path: Path, owner: durable.Owner) -> str:
-    """Create the key, or keep the one of an interrupted run, and return its public half. Raises SettingsError."""
+    """Create the key, in place of one that no settings name, and return its public half. Raises SettingsError."""
     with key_files.translated(path):
         durable.make_folder(path.parent, 0o755, durable.Owner())
-        if not presence.exists(path):
-            key_files.make_ed25519_key(path)
+        path.unlink(missing_ok=True)  # of a revoked publisher, or of an interrupted run
+        key_files.make_ed25519_key(path)
         public = encode_public_key(key_files.read_ed25519_key(path, "publishing key").public_key())
         os.chown(path, owner.user, owner.group, follow_symlinks=False)
     return public

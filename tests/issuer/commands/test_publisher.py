@@ -75,11 +75,14 @@ def test_key_belongs_to_the_user_of_the_client(ready: Program) -> None:
     assert (status.st_uid, stat.S_IMODE(status.st_mode)) == (UNPRIVILEGED_ID, 0o600)
 
 
-def test_key_of_an_interrupted_run_is_kept(ready: Program) -> None:
-    key_of(ready, "certbot").parent.mkdir(mode=0o755)
-    key_files.make_ed25519_key(key_of(ready, "certbot"))
-    before = public_key(ready, "certbot")
-    assert ready.run(*add(ready, "certbot"), "--json").json()["publishing_keys"] == [before]
+@pytest.mark.root
+def test_revoked_publisher_gets_another_key_when_it_is_added_again(ready: Program) -> None:
+    ready.run(*add(ready, "certbot", "--user", "nobody"))
+    before = key_of(ready, "certbot").read_bytes()
+    (ready.config.with_suffix(".d") / "publisher-certbot.toml").unlink()
+    finished = ready.run(*add(ready, "certbot"))
+    assert finished.exit_code == 0, finished.err
+    assert key_of(ready, "certbot").read_bytes() != before
 
 
 @pytest.mark.parametrize(
