@@ -75,7 +75,8 @@ def to_json(accounts: Sequence[ClientAccount], pinned: Container[str]) -> list[d
 
 def pin(config: Path, settings: Settings, accounts: Sequence[ClientAccount]) -> None:
     """Add the accounts that the settings lack to a drop-in beside them. Raises SettingsError."""
-    known = set(settings.account_thumbprints)
+    # An account of a publisher is trusted with the publisher's names only.
+    known = {*settings.account_thumbprints, *(text for one in settings.publishers for text in one.account_thumbprints)}
     new = {one.thumbprint: one for one in accounts if one.thumbprint and one.thumbprint not in known}
     if new:
         path = drop_in_folder(config) / _FILE
@@ -103,8 +104,8 @@ def _note(one: ClientAccount) -> str:
 
 def _cells(one: ClientAccount, pinned: Container[str]) -> Iterator[str]:
     yield one.client or "-"
-    yield one.ca or "-"
+    yield one_line(one.ca) or "-"
     yield one.kind or "-"
     yield "-" if one.fault else "yes" if one.thumbprint in pinned else "no"
     yield one.thumbprint or "-"
-    yield f"{one_line(str(one.path))}{f': {one.fault}' if one.fault else ''}"
+    yield one_line(f"{one.path}{f': {one.fault}' if one.fault else ''}")

@@ -61,6 +61,28 @@ def test_write_pins_accounts_and_later_writes_keep_them(ready: Program) -> None:
     assert f'  "{first}",  # {one}\n' in text
 
 
+def test_account_of_a_publisher_is_not_pinned_for_every_name(ready: Program) -> None:
+    key = ready.folder / "one.key"
+    write_key(key)
+    assert ready.run("publisher", "add", "x", "--account-key", str(key), "--identifier", "a.example").exit_code == 0
+    assert ready.run("trust", "--write", "--account-key", str(key)).exit_code == 0
+    assert pinned(ready) == ()
+
+
+def test_names_of_files_that_others_control_are_shown_in_one_line(
+    ready: Program, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home = ready.folder / "home"
+    key = home / ".acme.sh/ca/\x1bcevil/directory/account.key"
+    key.parent.mkdir(parents=True)
+    write_key(home / "\x1bctarget")
+    key.symlink_to(home / "\x1bctarget")
+    client_accounts.show(client_accounts.find([home]), ())
+    said = capsys.readouterr().out
+    assert ("evil" in said, "target" in said) == (True, True)
+    assert "\x1b" not in said
+
+
 def test_removed_line_is_no_longer_pinned(ready: Program) -> None:
     key = ready.folder / "one.key"
     thumbprint = write_key(key)
