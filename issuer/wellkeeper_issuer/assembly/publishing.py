@@ -82,11 +82,11 @@ async def _check_known(settings: Settings, without: Collection[str]) -> None:
     if not known.issuperset(without) and has_state(settings.state_dir):
         async with build.state_to_read(settings) as state:
             known.update(await state.fleet.read_nodes())
-    if unknown := sorted({*without} - known):
+    for name in sorted({*without} - known):
         raise SettingsError(
-            "cannot publish the token",
-            f"there is no node named {', '.join(unknown)}",
-            "Name nodes as 'wellkeeper node list' shows them after --without.",
+            f"cannot leave out node {name!r}",
+            f"the nodes are: {', '.join(sorted(known)) or 'none'}",
+            "Run 'wellkeeper status --nodes' for their names.",
         )
 
 

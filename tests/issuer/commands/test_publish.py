@@ -73,4 +73,4 @@ def test_unknown_node_cannot_be_left_out(program: Program) -> None:
     program.make_keys()
     finished = program.run("publish", "a.example", _AUTHORIZATION, "--without", "web9")
     assert finished.exit_code == 2
-    assert "there is no node named web9" in finished.err
+    assert "cannot leave out node 'web9'\n  the nodes are: local\n" in finished.err
