@@ -69,6 +69,11 @@ async def call(wanted: Call) -> None:
     except aiohttp.InvalidURL as error:
         # The text of this error is the URL.
         raise CallError("its URL is not valid") from error
+    except aiohttp.ClientHttpProxyError as error:
+        raise CallError(f"the proxy answered with HTTP {error.status}") from error
+    except aiohttp.ClientResponseError as error:
+        # The text of this error has the URL.
+        raise CallError(f"its answer is not valid HTTP: {one_line(error.message, _SHOWN)}") from error
     except (aiohttp.ClientError, OSError) as error:
         raise CallError(words(error)) from error
 
