@@ -124,6 +124,40 @@ def test_all_files_that_the_settings_name_are_included(program: Program, key: st
     assert f"named{of_sentinels}" not in found
 
 
+def test_files_of_notifications_and_of_the_heartbeat_are_included(program: Program, key: str, identity: Path) -> None:
+    own = program.folder / "etc/own"
+    program.configure(
+        more=f"""
+[[notifications.webhooks]]
+name = "chat"
+url = "https://hooks.example"
+secret_file = "{own}/webhook.secret"
+ca_bundle = "{own}/webhook-ca.pem"
+[[notifications.mail]]
+name = "admin"
+server = "mail.example.org:587"
+sender = "w@example.org"
+recipients = ["a@example.org"]
+user = "w"
+password_file = "{own}/mail.password"
+ca_bundle = "{own}/mail-ca.pem"
+[heartbeat]
+url = "https://hc.example/x"
+ca_bundle = "{own}/heartbeat-ca.pem"
+"""
+    )
+    own.mkdir()
+    names = ("webhook.secret", "webhook-ca.pem", "mail.password", "mail-ca.pem", "heartbeat-ca.pem")
+    files = [own / name for name in names]
+    for one in files:
+        one.write_bytes(b"content")
+    program.make_keys()
+    file = program.folder / "backup.age"
+    finished = program.run("backup", str(file), "--recipient", key)
+    assert finished.exit_code == 0, finished
+    assert {f"named{one}" for one in files} <= set(names_in(file.read_bytes(), identity))
+
+
 def test_existing_file_is_replaced_only_with_force(program: Program, version: str, key: str, identity: Path) -> None:
     del version
     file = program.folder / "backup.age"

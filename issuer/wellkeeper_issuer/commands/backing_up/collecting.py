@@ -76,4 +76,8 @@ def _named(settings: Settings) -> Iterator[Path]:
     named += [path for ca in settings.cas for path in (ca.bundle, ca.eab_hmac_key_file)]
     named += [one.csr for one in settings.certificates]
     named += engines.named_files(settings)
+    targets = settings.notifications
+    named += [path for one in targets.webhooks for path in (one.secret_file, one.ca_bundle)]
+    named += [path for one in targets.mail for path in (one.password_file, one.ca_bundle)]
+    named.append(settings.heartbeat.ca_bundle)
     yield from dict.fromkeys(one for one in named if one is not None and not one.is_relative_to(settings.state_dir))
