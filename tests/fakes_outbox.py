@@ -45,6 +45,8 @@ class FakeOutbox:
 
     async def forget(self, target: str, message_id: str) -> None:
         self.rows[target] = [one for one in self.rows.get(target, []) if one.id != message_id]
+        if not await self.read_waiting(target):
+            self.troubles.pop(target, None)
 
     async def record_trouble(self, target: str, error: str, at: datetime) -> None:
         since, _ = self.troubles.get(target, (at, ""))

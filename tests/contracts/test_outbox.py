@@ -77,7 +77,14 @@ async def test_trouble_of_a_target_lasts_until_it_accepts_a_message(outbox: Outb
     await outbox.record_trouble("chat", "it is away", NOW)
     await outbox.record_trouble("chat", "it says no", NOW + MINUTE)
     assert await outbox.read_backlogs() == {"chat": Backlog(1, NOW, "it says no")}
-    await outbox.forget("chat", FAILED.id)
-    assert await outbox.read_backlogs() == {"chat": Backlog(0, NOW, "it says no")}
     await outbox.record_sent("chat", FAILED.id)
+    assert await outbox.read_backlogs() == {}
+
+
+async def test_trouble_of_a_target_ends_with_the_last_message_that_waits(outbox: Outbox) -> None:
+    await put(outbox, FAILED, RECOVERED)
+    await outbox.record_trouble("chat", "it says no", NOW)
+    await outbox.forget("chat", FAILED.id)
+    assert await outbox.read_backlogs() == {"chat": Backlog(1, NOW, "it says no")}
+    await outbox.forget("chat", RECOVERED.id)
     assert await outbox.read_backlogs() == {}

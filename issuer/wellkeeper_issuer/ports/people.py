@@ -67,7 +67,7 @@ class Outbox(Protocol):
         ...
 
     async def forget(self, target: str, message_id: str) -> None:
-        """Idempotent."""
+        """Drop the message, and the trouble of a target for which nothing waits then. Idempotent."""
         ...
 
     async def record_trouble(self, target: str, error: str, at: datetime) -> None:

@@ -31,6 +31,12 @@ _WAITING: Final = "SELECT * FROM outbox WHERE target = ? AND NOT is_sent ORDER B
 _TROUBLE: Final = """
 INSERT INTO outbox_troubles VALUES (?, ?, ?) ON CONFLICT (target) DO UPDATE SET error = excluded.error
 """
+# Nothing would be tried again, so that nothing could show that the target works.
+_END_TROUBLE: Final = """
+DELETE FROM outbox_troubles WHERE target = ?1 AND NOT EXISTS (
+    SELECT 1 FROM outbox WHERE target = ?1 AND NOT is_sent
+)
+"""
 _BACKLOGS: Final = """
 SELECT target, sum(waiting) AS waiting, max(since) AS since, max(error) AS error FROM (
     SELECT target, 1 AS waiting, NULL AS since, '' AS error FROM outbox WHERE NOT is_sent
@@ -72,7 +78,10 @@ class SqliteOutbox:
         )
 
     async def forget(self, target: str, message_id: str) -> None:
-        await self._database.write(("DELETE FROM outbox WHERE target = ? AND id = ?", (target, message_id)))
+        await self._database.write(
+            ("DELETE FROM outbox WHERE target = ? AND id = ?", (target, message_id)),
+            (_END_TROUBLE, (target,)),
+        )
 
     async def record_trouble(self, target: str, error: str, at: datetime) -> None:
         await self._database.write((_TROUBLE, (target, from_time(at), error)))
