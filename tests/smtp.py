@@ -16,13 +16,17 @@ PASSWORD: Final = "opensesame"
 
 
 class Mailbox:
-    """A handler of aiosmtpd: `got` has the mails, `logins` who logged in; `answer` is that to each mail."""
+    """A handler of aiosmtpd: `got` has the mails, `logins` who logged in.
+
+    `answer` is that to each mail, after `data_seconds`.
+    """
 
     def __init__(self) -> None:
         self.got: list[EmailMessage] = []
         self.recipients: list[str] = []
         self.logins: list[str] = []
-        self.answer = "250 OK"
+        self.answer, self.quit_answer = "250 OK", "221 Bye"
+        self.data_seconds = 0.0
         self.port = 0
         self.at_data: Callable[[], None] = lambda: None
 
@@ -33,7 +37,11 @@ class Mailbox:
             self.got.append(parsed)
             self.recipients += envelope.rcpt_tos
         self.at_data()
+        await asyncio.sleep(self.data_seconds)
         return self.answer
+
+    async def handle_QUIT(self, _server: Any, _session: Any, _envelope: Any) -> str:  # noqa: ANN401, N802 - of aiosmtpd
+        return self.quit_answer
 
     async def handle_RCPT(self, _server: Any, _session: Any, envelope: Any, address: str, _options: Any) -> str:  # noqa: ANN401, N802 - of aiosmtpd
         if address.startswith("unknown@"):

@@ -28,13 +28,18 @@ from wellkeeper_node.wording import format_time, with_reload
 _log = logging.getLogger(__name__)
 
 _SHOWN: Final = 200
+# RFC 5321, section 4.5.3.2: a server may take ten minutes to accept a mail. Who gives up earlier sends it again.
+_WHOLE_SECONDS: Final = 600.0
 
 Security = Literal["starttls", "tls", "none"]
 
 
 @dataclass(frozen=True, slots=True)
 class Mail:
-    """Implements `ports.people.Target`. `host` is this machine's name."""
+    """Implements `ports.people.Target`. `host` is this machine's name.
+
+    Each answer may take `timeout_seconds`, only that to the mail itself longer.
+    """
 
     name: str
     events: frozenset[Notice]
@@ -46,7 +51,8 @@ class Mail:
     user: str | None = None
     password_file: Path | None = None
     ca_bundle: Path | None = None
-    timeout_seconds: float = 30.0
+    timeout_seconds: float = 60.0
+    whole_seconds: float = _WHOLE_SECONDS
 
     def wants(self, notice: Notice) -> bool:
         return notice in self.events
@@ -55,21 +61,27 @@ class Mail:
         password = await read_secret(self.password_file) if self.password_file else ""
         mail = to_mail(message, self)
         try:
-            async with asyncio.timeout(self.timeout_seconds):
+            async with asyncio.timeout(self.whole_seconds):
                 await _on_thread(lambda: self._deliver(mail, password))
-        except TimeoutError as error:
-            raise self._error(message, f"it did not answer within {self.timeout_seconds:g} s") from error
         except (smtplib.SMTPException, OSError, ValueError) as error:
             raise self._error(message, _why(error)) from error
 
     def _deliver(self, mail: EmailMessage, password: str) -> None:
         context = None if self.security == "none" else ssl.create_default_context(cafile=self.ca_bundle)
-        with self._connected(context) as server:
+        server = self._connected(context)
+        try:
             if self.security == "starttls":
                 server.starttls(context=context)
             if self.user is not None:
                 server.login(self.user, password)
+            _wait_at_most(self.whole_seconds, server)
             refused = server.send_message(mail)
+            # The mail is accepted, whatever the server says now.
+            with suppress(smtplib.SMTPException, OSError):
+                _wait_at_most(self.timeout_seconds, server)
+                server.quit()
+        finally:
+            server.close()
         for recipient, (code, text) in refused.items():
             # The others have it: another try would be a second mail for them.
             _log.error("mail to %s was refused: %s", recipient, _answer(code, text))
@@ -107,8 +119,16 @@ def to_mail(message: Message, about: Mail) -> EmailMessage:
     return mail
 
 
+def _wait_at_most(seconds: float, server: smtplib.SMTP) -> None:
+    if server.sock is not None:
+        server.sock.settimeout(seconds)
+
+
 def _why(error: Exception) -> str:
     """Return the server's own words."""
+    # smtplib reports silence as a connection that was closed.
+    if isinstance(error, TimeoutError) or isinstance(error.__context__, TimeoutError):
+        return "it did not answer in time"
     if isinstance(error, smtplib.SMTPRecipientsRefused):
         code, text = next(iter(error.recipients.values()))
         return _answer(code, text)

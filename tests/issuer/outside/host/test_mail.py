@@ -125,7 +125,21 @@ async def test_refused_connection_is_reported() -> None:
 async def test_silent_server_times_out() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         mail = replace(MAIL, server=silent.getsockname(), timeout_seconds=0.1)
-        assert "it did not answer within 0.1 s" in await failure_of(mail)
+        assert "it did not answer in time. If its settings" in await failure_of(mail)
+        mail = replace(MAIL, server=silent.getsockname(), whole_seconds=0.1)
+        assert "it did not answer in time. If its settings" in await failure_of(mail)
+
+
+async def test_mail_that_is_accepted_slowly_is_sent_once(mailbox: Mailbox) -> None:
+    mailbox.data_seconds = 5
+    await replace(to(mailbox), timeout_seconds=4).send(FAILED)
+    assert len(mailbox.got) == 1
+
+
+async def test_mail_is_sent_whatever_the_server_says_afterwards(mailbox: Mailbox) -> None:
+    mailbox.quit_answer = "421 too busy"
+    await to(mailbox).send(FAILED)
+    assert len(mailbox.got) == 1
 
 
 def test_mail_wants_its_events() -> None:
