@@ -10,17 +10,17 @@ from wellkeeper_issuer.records import Notice
 
 
 class FakeOutbox:
-    """Implements `ports.people.Outbox`; calls raise JournalError while `is_broken`."""
+    """Implements `ports.people.Outbox`; calls raise JournalError while `is_broken`; `record_sent`, while `is_full`."""
 
     def __init__(self) -> None:
         self.changed = asyncio.Event()
         self.rows: dict[str, list[Message]] = {}
         self.sent: set[tuple[str, str]] = set()
         self.troubles: dict[str, tuple[datetime, str]] = {}
-        self.is_broken = False
+        self.is_broken = self.is_full = False
 
-    def _check(self) -> None:
-        if self.is_broken:
+    def _check(self, *, may_write: bool = False) -> None:
+        if self.is_broken or (may_write and self.is_full):
             raise JournalError("cannot use the state", "the disk is full")
 
     async def put(self, message: Message, targets: Sequence[str], most: int) -> None:
@@ -39,7 +39,7 @@ class FakeOutbox:
         return [one for one in self.rows.get(target, []) if (target, one.id) not in self.sent]
 
     async def record_sent(self, target: str, message_id: str) -> None:
-        self._check()
+        self._check(may_write=True)
         self.sent.add((target, message_id))
         self.troubles.pop(target, None)
 

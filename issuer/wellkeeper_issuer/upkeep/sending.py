@@ -38,6 +38,8 @@ class _Progress:
     has_more: bool = False
     failures: int = 0
     next_at: float = 0.0
+    # Ids of messages that it accepted, which could not be recorded.
+    accepted: set[str] = field(default_factory=set)
 
 
 @dataclass(slots=True)
@@ -86,7 +88,7 @@ class Sending:
 
     async def _try(self, target: Target, state: _Progress) -> None:
         try:
-            is_sent = await self._send_waiting(target)
+            is_sent = await self._send_waiting(target, state.accepted)
         except Exception as error:  # noqa: BLE001 - one target must not end the others
             _log.error(
                 "notifications to %s: %s", target.name, error if isinstance(error, WellkeeperError) else repr(error)
@@ -99,15 +101,16 @@ class Sending:
             # `run` plans the next try.
             self.outbox.changed.set()
 
-    async def _send_waiting(self, target: Target) -> bool:
+    async def _send_waiting(self, target: Target, accepted: set[str]) -> bool:
         """Send everything that waits, and return whether the target accepted all of it."""
         refused = set[str]()
         while waiting := [one for one in await self.outbox.read_waiting(target.name) if one.id not in refused]:
             for message in waiting:
-                if await self._is_expired(target, message):
+                if message.id not in accepted and await self._is_expired(target, message):
                     continue
                 try:
-                    await target.send(message)
+                    if message.id not in accepted:
+                        await target.send(message)
                 except HookError as error:
                     _log.error("%s It is sent again later.", error)
                     await self.outbox.record_trouble(target.name, str(error), self.clock.now())
@@ -115,7 +118,9 @@ class Sending:
                         return False
                     refused.add(message.id)
                 else:
+                    accepted.add(message.id)
                     await self.outbox.record_sent(target.name, message.id)
+                    accepted.discard(message.id)
         return not refused
 
     async def _is_expired(self, target: Target, message: Message) -> bool:

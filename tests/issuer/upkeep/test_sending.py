@@ -202,6 +202,23 @@ def test_broken_state_is_logged_and_tried_again(caplog: pytest.LogCaptureFixture
     assert caplog.record_tuples[0][1:] == (logging.ERROR, words)
 
 
+def test_accepted_message_is_not_sent_again_while_the_state_cannot_be_written() -> None:
+    async def play() -> None:
+        chat = FakeTarget("chat")
+        post = Post(chat)
+        await post.report(Notice.FAILURE)
+        post.outbox.is_full = True
+        async with post.running():
+            await asyncio.sleep(3600)
+            assert len(chat.got) == 1
+            post.outbox.is_full = False
+            await asyncio.sleep(3600)
+        assert len(chat.got) == 1
+        assert await post.outbox.read_backlogs() == {}
+
+    simulate(play)
+
+
 def test_target_of_new_settings_gets_what_comes_then() -> None:
     async def play() -> None:
         post, later = Post(), FakeTarget("later")
