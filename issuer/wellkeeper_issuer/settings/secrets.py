@@ -14,8 +14,8 @@ _NAME: Final = r"[\w-]*(?:auth|cookie|credential|key|pass|secret|token)[\w-]*"
 # Paths are not secret. In JSON, a quote follows the name.
 _ASSIGNED: Final = re.compile(rf"({_NAME}\\?[\"']?\s*[:=]\s*)(?![\s/]).+", re.IGNORECASE | re.DOTALL)
 _OPTION: Final = re.compile(rf"--?{_NAME}", re.IGNORECASE)
-# In notifications, where secrets come from a file.
-_PLACEHOLDER: Final = re.compile(r"\$\w")
+# In notifications, where secrets come from a file; `$$` is a dollar sign.
+_PLACEHOLDER: Final = re.compile(r"(?<!\$)(?:\$\$)*\$\w")
 # As curl's and wget's.
 _USER_OPTION: Final = re.compile("-u|-U|--user|--proxy-user")
 
