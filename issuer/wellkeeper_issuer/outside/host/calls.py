@@ -76,11 +76,17 @@ async def call(wanted: Call) -> None:
         raise CallError(f"its answer is not valid HTTP: {one_line(error.message, _SHOWN)}") from error
     except (aiohttp.ClientError, OSError) as error:
         raise CallError(words(error)) from error
+    except ValueError as error:
+        # A control character in a header, for example in the secret.
+        raise CallError("its URL, or a header with its secret, is not valid") from error
 
 
 def host_of(url: str) -> str:
     """Return what of a URL is not secret."""
-    return urlsplit(url).hostname or ""
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return "an invalid URL"
 
 
 def _shown(content: bytes) -> str:

@@ -134,6 +134,8 @@ def _why(error: Exception) -> str:
         return _answer(code, text)
     if isinstance(error, smtplib.SMTPResponseException):
         return _answer(error.smtp_code, error.smtp_error)
+    if isinstance(error, UnicodeError):  # its text has a character of the password
+        return "its user or password has characters that are not ASCII"
     if isinstance(error, ssl.SSLError):  # it has numbers of its own
         return one_line(str(error), _SHOWN)
     return words(error)

@@ -1,12 +1,15 @@
 """Calls that fail: no reason has the URL."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
+from aiohttp import web
+from pytest_aiohttp import AiohttpServer
 
-from wellkeeper_issuer.outside.host.calls import Call, CallError, call
+from wellkeeper_issuer.outside.host.calls import Call, CallError, call, host_of
 
 
 @asynccontextmanager
@@ -16,8 +19,8 @@ async def answering(text: str) -> AsyncIterator[str]:
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(text.encode())
-        await writer.drain()
         writer.close()
+        await writer.wait_closed()
 
     server = await asyncio.start_server(answer, "127.0.0.1", 0)
     async with server:
@@ -27,7 +30,7 @@ async def answering(text: str) -> AsyncIterator[str]:
 async def failure_of(wanted: Call) -> str:
     with pytest.raises(CallError) as caught:
         await call(wanted)
-    assert "secret" not in str(caught.value)
+    assert not re.search("secret[-\0]", str(caught.value))
     return str(caught.value)
 
 
@@ -41,3 +44,13 @@ async def test_refusal_by_the_proxy_is_reported(monkeypatch: pytest.MonkeyPatch)
         monkeypatch.setenv("https_proxy", address)
         monkeypatch.setenv("no_proxy", "")
         assert await failure_of(Call("https://hooks.example/secret-path", "1")) == "the proxy answered with HTTP 407"
+
+
+async def test_invalid_header_is_reported(aiohttp_server: AiohttpServer) -> None:
+    address = str((await aiohttp_server(web.Application())).make_url("/"))
+    wanted = Call(address, "1", headers={"Authorization": "secret\0"})
+    assert await failure_of(wanted) == "its URL, or a header with its secret, is not valid"
+
+
+def test_host_of_an_invalid_url_is_not_shown() -> None:
+    assert host_of("http://[::1/secret-path") == "an invalid URL"

@@ -85,6 +85,14 @@ async def test_starttls_and_login(tmp_path: Path) -> None:
         assert "it answered with 530: " in await failure_of(replace(mail, user=None, password_file=None))
 
 
+async def test_password_that_is_not_ascii_is_not_shown(tmp_path: Path) -> None:
+    (tmp_path / "password").write_text("pässword\n")
+    async with smtp_server(tls_of(tmp_path)) as mailbox:
+        mail = replace(to(mailbox), security="starttls", user=USER, password_file=tmp_path / "password")
+        shown = await failure_of(replace(mail, ca_bundle=tmp_path / "ca.pem"))
+    assert "www: its user or password has characters that are not ASCII. If" in shown
+
+
 async def test_tls_from_the_first_byte(tmp_path: Path) -> None:
     async with smtp_server(tls_of(tmp_path), is_implicit=True) as mailbox:
         await replace(to(mailbox), security="tls", ca_bundle=tmp_path / "ca.pem").send(FAILED)
