@@ -11,6 +11,7 @@ from stand.issuer import Issuer
 from tests.fakes_deliver import FakeCa, dns
 from tests.integration.observed import asked, error_of, installed, orders, outcomes, reload
 from tests.integration.whole_fleets import running_fleet
+from tests.json_docs import assert_documented
 
 pytestmark = pytest.mark.integration
 
@@ -42,8 +43,12 @@ async def test_certificate_of_another_client_reaches_another_node(folder: Path) 
         config.write_text(
             config.read_text().replace(f"{folder}/placeholder/", f"{node.folder}/certificates/live/wild/")
         )
-        await issuer.run_well("deliver", "wild", "--chain", str(chain), "--key", str(key))
-        await node.until_served(NAME, installed(issuer, "wild"))
+        files = "--chain", str(chain), "--key", str(key)
+        delivered = (await issuer.run_well("deliver", "wild", *files, "--json")).json()
+        assert_documented("deliver", delivered)
+        assert delivered["nodes"] == {"count": 1, "behind": {}}
+        assert await node.served(NAME) == installed(issuer, "wild")
+        assert (await issuer.run_well("deliver", "wild", *files)).out.endswith("\n  on 1 of 1 other node\n")
 
 
 async def test_nginx_that_is_broken_elsewhere_is_shown_in_its_words_and_recovers_by_itself(folder: Path) -> None:

@@ -9,7 +9,9 @@ import click
 
 from wellkeeper_issuer.assembly import build
 from wellkeeper_issuer.assembly.check_now import ServedNow
+from wellkeeper_issuer.assembly.node_statuses import read_node_statuses
 from wellkeeper_issuer.commands import external_table, one_shot
+from wellkeeper_issuer.commands.delivered_nodes import Nodes, await_nodes
 from wellkeeper_issuer.commands.terminal import interrupts, options, results
 from wellkeeper_issuer.commands.terminal.json_output import print_json
 from wellkeeper_issuer.errors import BusyError, SettingsError
@@ -66,13 +68,16 @@ def deliver(name: str, config: Path | None, as_json: bool, **options_given: Any)
     given = _read(name, options_given["chain"], options_given["key"])
     drop_in = external_table.prepare(path, name, given.certificate)
     report = interrupts.run(_deliver(path, given, drop_in, is_forced=options_given["force"]))
+    settings, has_failed = read_settings(path), report.outcome in results.UNSUCCESSFUL
+    is_waiting = bool(settings.fleet.listen) and not has_failed
+    nodes = interrupts.run(_await_nodes(settings, name)) if is_waiting else Nodes()
     if as_json:
-        lineage = choose(read_settings(path), [name])[0]
+        found = one_shot.to_json(report, choose(settings, [name])[0])
         written = str(drop_in.path) if drop_in else None
-        print_json({"drop_in": written, "certificate": one_shot.to_json(report, lineage)})
+        print_json({"drop_in": written, "certificate": found, "nodes": nodes.to_json()})
     else:
-        click.echo(_to_text(report))
-    if report.outcome in results.UNSUCCESSFUL:
+        click.echo("\n".join(filter(None, (_to_text(report), nodes.to_text()))))
+    if has_failed:
         click.get_current_context().exit(1)
 
 
@@ -141,6 +146,10 @@ async def _record(settings: Settings, given: _Given) -> None:
         return
     async with build.owned_state(settings, "deliver") as (state, _):
         await state.attempts.record_attempt(make_attempt(given.name, given.pair))
+
+
+async def _await_nodes(settings: Settings, name: str) -> Nodes:
+    return await await_nodes(name, lambda: read_node_statuses(settings), SystemClock())
 
 
 def _to_text(report: Report) -> str:
