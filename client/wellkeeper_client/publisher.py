@@ -35,7 +35,7 @@ _REMEDIES: Final = {
     "unknown-key": "Use a publishing key that the responder trusts: 'wellkeeper trust' shows them.",
     "clock": "Synchronize the clocks of both hosts.",
     "expired": "Synchronize the clocks of both hosts.",
-    "not-allowed": "Keep to the publisher's names. With --watch, name one: wellkeeper-publish --watch DIR NAME.",
+    "not-allowed": "With --watch, name one of the publisher's names: wellkeeper-publish --watch DIR NAME.",
 }
 
 

@@ -153,7 +153,7 @@ async def test_publisher_watches_a_webroot_for_one_of_its_names(running: Running
     nameless, named = (Watched(tmp_path, running.control, CERTBOT_KEY, one) for one in (IDENTIFIER, "a.example"))
     named.write(text=authorization)
     await nameless.look()
-    assert "With --watch, name one: wellkeeper-publish --watch DIR NAME" in nameless.lines[0]
+    assert "name one of the publisher's names: wellkeeper-publish --watch DIR NAME" in nameless.lines[0]
     await named.look()
     assert named.lines == [f"published {TOKEN}"]
     assert (await running.get(TOKEN, {"Host": "a.example"})).body == authorization.encode()
