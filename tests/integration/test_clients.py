@@ -7,12 +7,13 @@ it. Nothing stays published. Each delivers another one by its deploy hook, and w
 import asyncio
 import re
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 import pytest_asyncio
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from stand.acme_clients import AcmeSh, CertbotHooks, CertbotPlugin, Client, Dehydrated, DehydratedChain, Lego, Uacme
@@ -28,6 +29,8 @@ from tests.responder.http import ask_until
 from tests.responder.messages import KEY, PUBLIC_KEY
 from tests.trust_files import trusting
 from wellkeeper_client import wire
+from wellkeeper_client.publishers import Publisher
+from wellkeeper_client.signing import encode_public_key
 from wellkeeper_client.trust_file import Trust
 from wellkeeper_node.certificates import reading
 from wellkeeper_responder.settings import UnixAddress
@@ -40,7 +43,7 @@ pytestmark = [
 ]
 
 NAMES: Final = ("a.example.org", "b.example.org")
-_UNPINNED: Final = re.compile(r"does not answer for the ACME account (\S{43})")
+_UNPINNED: Final = re.compile(r"(?:does not answer|may not publish) for the ACME account (\S{43})")
 Make = Callable[[Path, Pebble, dict[str, str]], Client]
 # Whether the CA is asked although the account is not pinned: certbot and webroots do not know better.
 CLIENTS: Final[dict[str, tuple[Make, bool]]] = {
@@ -55,10 +58,10 @@ CLIENTS: Final[dict[str, tuple[Make, bool]]] = {
 
 
 class Watch(Running):
-    """`wellkeeper-publish --watch` of a webroot."""
+    """`wellkeeper-publish --watch` of a webroot, for all names or for this one."""
 
-    def __init__(self, folder: Path, environment: dict[str, str]) -> None:
-        argv = [str(PROGRAMS / "wellkeeper-publish"), "--watch", environment["WEBROOT"]]
+    def __init__(self, folder: Path, environment: dict[str, str], *name: str) -> None:
+        argv = [str(PROGRAMS / "wellkeeper-publish"), "--watch", environment["WEBROOT"], *name]
         self.process = Process("watch", argv, folder / "watch.log", environment)
 
     async def is_ready(self) -> bool:
@@ -84,8 +87,13 @@ class Servers:
     async def pin(self, thumbprint: str) -> None:
         """Pin the account, and wait until the responder knows."""
         self.pinned.add(thumbprint)
-        trusting(self.folder, Trust(tuple(self.pinned), (PUBLIC_KEY,)))
-        await self._until(lambda status: thumbprint in status["account_thumbprints"])
+        await self.trust()
+
+    async def trust(self, *publishers: Publisher) -> None:
+        """Trust the pinned accounts and these publishers, and wait until the responder knows."""
+        trusting(self.folder, Trust(tuple(self.pinned), (PUBLIC_KEY,), publishers=publishers))
+        wanted = self.pinned, [one.to_json() for one in publishers]
+        await self._until(lambda status: (set(status["account_thumbprints"]), status["publishers"]) == wanted)
 
     async def is_nothing_published(self) -> None:
         """Wait until every token is withdrawn: a watched webroot follows its client by milliseconds."""
@@ -99,7 +107,7 @@ class Servers:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def servers() -> AsyncIterator[Servers]:
     with temporary_folder() as folder:
-        (folder / "key.pem").write_bytes(KEY.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+        write_key(folder / "key.pem", KEY)
         (folder / "webroot").mkdir()
         pinned = {"A" * 43}
         trust = trusting(folder, Trust(tuple(pinned), (PUBLIC_KEY,)))
@@ -130,16 +138,21 @@ async def servers() -> AsyncIterator[Servers]:
             yield Servers(folder, ca, responder, watch, issuer, environment, pinned)
 
 
+def write_key(path: Path, key: Ed25519PrivateKey) -> None:
+    path.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    path.chmod(0o600)
+
+
 def leaf(chain: Path) -> str:
     return reading.read_certificate(chain.read_bytes()).fingerprint_sha256
 
 
-async def refused(servers: Servers, client: Client) -> str:
+async def refused(watch: Watch, client: Client, *names: str) -> str:
     """Let the client be refused for lack of a pin, and return the thumbprint that the message names."""
-    before = servers.watch.process.log.read_text()
+    before = watch.process.log.read_text()
     with pytest.raises(StandError) as caught:
-        await client.obtain(*NAMES)
-    said = str(caught.value) + servers.watch.process.log.read_text().removeprefix(before)
+        await client.obtain(*names)
+    said = str(caught.value) + watch.process.log.read_text().removeprefix(before)
     found = _UNPINNED.search(" ".join(said.split()))
     assert found is not None, said
     return found[1]
@@ -150,10 +163,13 @@ async def test_clients_are_refused_without_a_pin_and_then_obtain_and_renew_all_a
     clients = {name: servers.client(name) for name in CLIENTS}
     careful = [client for name, client in clients.items() if not CLIENTS[name][1]]
     others = [client for client in clients.values() if client not in careful]
-    pins = await asyncio.gather(*(refused(servers, client) for client in careful))
-    assert asked(servers.ca, "/chalZ") == 0
-    pins += [await refused(servers, client) for client in others]  # two of them share the log of the watch
-    assert asked(servers.ca, "/chalZ") >= len(others)
+    before = asked(servers.ca, "/chalZ")
+    pins = await asyncio.gather(*(refused(servers.watch, client, *NAMES) for client in careful))
+    assert asked(servers.ca, "/chalZ") == before
+    pins += [
+        await refused(servers.watch, client, *NAMES) for client in others
+    ]  # two of them share the log of the watch
+    assert asked(servers.ca, "/chalZ") >= before + len(others)
     for pin in pins:
         await servers.pin(pin)
     await asyncio.gather(*(client.obtain(*NAMES) for client in clients.values()))
@@ -172,3 +188,23 @@ async def test_clients_are_refused_without_a_pin_and_then_obtain_and_renew_all_a
         done = {one["name"]: one["done"] for one in imported.json()["taken"]}
         assert done[NAMES[0]].startswith(("imported", "already imported"))
         assert imported.json()["left_out"] == []
+
+
+@pytest.mark.timeout(300)
+async def test_clients_with_the_key_of_a_publisher_obtain_for_its_names_only(servers: Servers) -> None:
+    key, path, own = Ed25519PrivateKey.generate(), servers.folder / "publisher.pem", servers.folder / "own"
+    write_key(path, key)
+    own.mkdir()
+    environment = servers.environment | {"WELLKEEPER_PUBLISH_KEY": str(path), "WEBROOT": str(own)}
+    uacme, lego = (make(own / make.__name__, servers.ca, environment) for make in (Uacme, Lego))
+    publisher = Publisher("shop", ("A" * 43,), (encode_public_key(key.public_key()),), NAMES)
+    await servers.trust(publisher)
+    async with Watch(own, environment, NAMES[0]) as watch:
+        accounts = await refused(watch, uacme, *NAMES), await refused(watch, lego, NAMES[0])
+        await servers.trust(replace(publisher, account_thumbprints=accounts))
+        await asyncio.gather(uacme.obtain(*NAMES), lego.obtain(NAMES[0]))
+        assert leaf(uacme.chain(NAMES[0])) != leaf(lego.chain(NAMES[0]))
+        with pytest.raises(StandError, match=r"publisher shop may not publish for c\.example\.org"):
+            await uacme.obtain("c.example.org")
+        await servers.is_nothing_published()
+    await servers.trust()
