@@ -7,6 +7,7 @@ import random
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,6 +25,7 @@ from wellkeeper_issuer.commands.status_check import is_well
 from wellkeeper_issuer.commands.status_endpoint import StatusEndpoint
 from wellkeeper_issuer.commands.terminal import options
 from wellkeeper_issuer.commands.terminal.progress import LogFormat, progress
+from wellkeeper_issuer.commands.terminal.threads import run_apart
 from wellkeeper_issuer.doctor.daily import DailyChecks
 from wellkeeper_issuer.errors import BusyError
 from wellkeeper_issuer.location import settings_path
@@ -201,7 +203,8 @@ def _ready(systemd: Systemd, changed: Callable[[], None]) -> Callable[[str], Non
 
 
 def _heartbeat(settings: Callable[[], Settings]) -> Heartbeat:
-    return Heartbeat(lambda: make_pulse(settings()), lambda: asyncio.to_thread(is_well, settings()), SystemClock())
+    # A stop must not wait for handshakes with an nginx that hangs.
+    return Heartbeat(lambda: make_pulse(settings()), lambda: run_apart(partial(is_well, settings())), SystemClock())
 
 
 def _sending(service: Service, state: State) -> Sending:

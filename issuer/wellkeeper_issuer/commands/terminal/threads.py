@@ -1,5 +1,6 @@
-"""Threads that never delay the exit of a command that changes nothing."""
+"""Threads that never delay an exit, for calls that change nothing."""
 
+import asyncio
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -34,3 +35,8 @@ class AbandonedThreads(ThreadPoolExecutor):
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Leave the threads to end by themselves."""
+
+
+async def run_apart(work: Callable[[], _Result]) -> _Result:
+    """Run it as asyncio.to_thread does, but never wait for it at the end of the loop or of the program."""
+    return await asyncio.get_running_loop().run_in_executor(AbandonedThreads(), work)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from wellkeeper_issuer.commands.terminal.threads import AbandonedThreads
+from wellkeeper_issuer.commands.terminal.threads import AbandonedThreads, run_apart
 from wellkeeper_node.process import run
 
 _HANGS = """\
@@ -24,6 +24,19 @@ async def main():
 
 asyncio.run(main())
 """
+_HANGS_APART = """\
+import asyncio, threading
+from wellkeeper_issuer.commands.terminal.threads import run_apart
+
+async def main():
+    try:
+        async with asyncio.timeout(0.01):
+            await run_apart(threading.Event().wait)
+    except TimeoutError:
+        print("gave up")
+
+asyncio.run(main())
+"""
 
 
 async def test_results_and_errors_arrive() -> None:
@@ -31,10 +44,13 @@ async def test_results_and_errors_arrive() -> None:
     assert await asyncio.to_thread(Path("/").exists)
     with pytest.raises(FileNotFoundError):
         await asyncio.to_thread(Path("/does/not/exist").read_text)
+    assert await run_apart(Path("/").exists)
 
 
-async def test_call_that_hangs_does_not_delay_the_exit() -> None:
-    finished = await run([sys.executable, "-c", _HANGS], 60)
+@pytest.mark.parametrize("of_loop", [True, False], ids=["default executor", "one call"])
+async def test_call_that_hangs_does_not_delay_the_exit(*, of_loop: bool) -> None:
+    script = _HANGS if of_loop else _HANGS_APART
+    finished = await run([sys.executable, "-c", script], 60)
     assert (finished.exit_code, finished.output) == (0, "gave up\n")
 
 
