@@ -28,7 +28,7 @@ def test(target: str | None, config: Path | None, as_json: bool) -> None:
 
     Exit status: 0 all accepted it, 1 one did not, 2 no such target, invalid settings or usage.
     """
-    settings = options.read(config)
+    settings = options.read(config, is_for_standbys=True)
     targets = _chosen(settings, target)
     failures = asyncio.run(_send(targets))
     if as_json:

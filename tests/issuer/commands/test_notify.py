@@ -3,11 +3,13 @@
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from threading import Thread
 
 import pytest
 
 from tests.issuer.commands.conftest import Program
+from tests.issuer.commands.standbys import StandbyHost
 from tests.json_docs import assert_documented
 from tests.smtp import Mailbox, smtp_server
 
@@ -85,6 +87,13 @@ def test_unknown_target_is_refused_with_the_known_ones(program: Program, mailbox
 
 def test_settings_without_a_target_are_refused(program: Program) -> None:
     program.configure()
+    finished = program.run("notify", "test")
+    assert finished.exit_code == 2
+    assert "nobody gets notifications" in finished.err
+
+
+def test_command_runs_on_a_standby(program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    StandbyHost(program, tmp_path, monkeypatch).restore()
     finished = program.run("notify", "test")
     assert finished.exit_code == 2
     assert "nobody gets notifications" in finished.err
