@@ -1,5 +1,6 @@
 """Distributions of this checkout, and fresh environments to install them in."""
 
+import os
 import subprocess
 import sys
 import tarfile
@@ -14,8 +15,12 @@ VERSION: Final = tomllib.loads((PROJECT / "pyproject.toml").read_text())["projec
 
 
 def run(*command: str | Path, cwd: Path) -> str:
-    """Return the output of a command; raise an error with the output when it fails."""
-    finished = subprocess.run(command, cwd=cwd, check=False, capture_output=True, text=True)
+    """Return the output of a command; raise an error with the output when it fails.
+
+    The coverage of copies of this checkout is not measured.
+    """
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_PROCESS")}
+    finished = subprocess.run(command, cwd=cwd, env=environment, check=False, capture_output=True, text=True)
     assert finished.returncode == 0, f"{command}\n{finished.stdout}\n{finished.stderr}"
     return finished.stdout
 
