@@ -35,7 +35,7 @@ class Checked:
 
 
 def check(settings: Settings, seen: Overview, nodes: "Sequence[NodeStatus]", issuers: Issuers) -> Checked:
-    """Ask nginx for every certificate by handshake, and judge what is known of all else."""
+    """Verify by handshake what nginx serves, and look for other problems on record."""
     lines = [*_unserved(settings), *_about_nodes(settings, nodes, issuers)]
     lines += failing(long_failing(seen.targets, seen.now))
     return Checked(lines, _is_served(seen))
