@@ -11,7 +11,7 @@ from typing import Any, Final, Self
 from stand.issuer import Finished, Issuer
 from stand.processes import StandError
 
-_EVENT_SECONDS: Final = 30.0
+_EVENT_SECONDS: Final = 150.0
 
 
 class IssuerDaemon:

@@ -10,7 +10,7 @@ from typing import Any, Final
 from stand.processes import PROGRAMS, Process, Running, StandError, search_path
 
 PROGRAM: Final = PROGRAMS / "wellkeeper-node"
-_JOIN_SECONDS: Final = 60.0
+_JOIN_SECONDS: Final = 150.0
 
 
 class NodeProcess(Running):

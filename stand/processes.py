@@ -21,7 +21,7 @@ PROJECT: Final = Path(__file__).resolve().parent.parent
 PROGRAMS: Final = Path(sys.executable).parent
 
 STOP_SECONDS: Final = 5.0
-READY_SECONDS: Final = 20.0
+READY_SECONDS: Final = 120.0
 _POLL_SECONDS: Final = 0.01
 # With these, coverage measures our programs, too.
 _KEPT: Final = ("COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG")

@@ -29,7 +29,7 @@ PART: Final = 4
 MOST_IN_A_ROW: Final = 6
 # From just started to the last reload; an undisturbed pass takes about ten seconds here.
 LATEST_SECONDS: Final = 7.0
-END_SECONDS: Final = 90.0
+END_SECONDS: Final = 600.0
 # Watching this many links without a pause would keep a core busy.
 WATCH_PAUSE_SECONDS: Final = 0.05
 

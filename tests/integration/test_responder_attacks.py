@@ -12,7 +12,7 @@ from typing import Final
 import pytest
 
 from stand.ports import free_port
-from stand.processes import PROJECT, accepts_unix
+from stand.processes import PROJECT, READY_SECONDS, accepts_unix
 from tests.integration import idle_clients
 from tests.integration.test_responder_process import PYTHON, arguments
 from tests.responder.http import ask
@@ -56,7 +56,7 @@ class Responder:
             command = (*prefix, *PYTHON, *arguments(self.folder), f"--control={self.tcp}", "--control-mode=0666")
             process = await asyncio.create_subprocess_exec(*command, stderr=log)
             try:
-                async with asyncio.timeout(30):
+                async with asyncio.timeout(READY_SECONDS):
                     while not await accepts_unix(self.control.path):  # noqa: ASYNC110 - another process's
                         await asyncio.sleep(0.05)
                 yield
@@ -74,7 +74,7 @@ class Responder:
         )
         try:
             assert process.stdout is not None
-            assert await asyncio.wait_for(process.stdout.readline(), 60) == b"open\n"
+            assert await asyncio.wait_for(process.stdout.readline(), READY_SECONDS) == b"open\n"
             yield
         finally:
             process.kill()
@@ -176,7 +176,7 @@ async def test_few_open_files_suffice_under_attack_and_the_log_stays_short(
 async def test_user_holds_at_most_half_of_the_public_socket(folder: Path) -> None:
     responder, half = Responder(folder), MAX_PUBLIC_CONNECTIONS / 2
     async with responder.run(()), responder.idle(MAX_PUBLIC_CONNECTIONS, str(responder.public.path), b"", ATTACKER):
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(READY_SECONDS):
             # Idle connections end after seconds, many at a time, and are opened again.
             while (held := await responder.held()) < half:
                 pass

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from stand.processes import accepts_unix
+from stand.processes import READY_SECONDS, accepts_unix
 from tests.integration.test_responder_process import PYTHON, Process, arguments
 from tests.lost import Sink, fill, sink
 from tests.responder.http import ask
@@ -24,7 +24,7 @@ async def logging_to(folder: Path, error: int, shell: Sequence[str] = ()) -> Asy
     process = await asyncio.create_subprocess_exec(*shell, *PYTHON, *arguments(folder), stderr=error)
     running = Process(process, UnixAddress(folder / "public.sock"), UnixAddress(folder / "control.sock"))
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(READY_SECONDS):
             while not await accepts_unix(running.control.path):  # noqa: ASYNC110 - another process's
                 await asyncio.sleep(0.05)
         yield running
@@ -35,7 +35,7 @@ async def logging_to(folder: Path, error: int, shell: Sequence[str] = ()) -> Asy
 
 
 async def assert_works(running: Process) -> None:
-    token = await asyncio.wait_for(running.publish(), 20)
+    token = await asyncio.wait_for(running.publish(), READY_SECONDS)
     assert (await ask(running.public, "GET", wire.CHALLENGE_PREFIX + token)).status == 200
     assert (await running.stop())[0] == 0
 
@@ -66,7 +66,7 @@ async def test_log_goes_on_once_its_reader_is_back(folder: Path) -> None:
     try:
         fill(writing)
         async with logging_to(folder, writing) as running:
-            await asyncio.wait_for(running.publish(), 20)
+            await asyncio.wait_for(running.publish(), READY_SECONDS)
             os.set_blocking(reading, False)
             _drain(reading)
             token = await running.publish()

@@ -154,7 +154,7 @@ async def test_hanging_responder_costs_the_ca_two_seconds(folder: Path, settings
 
     server = await asyncio.start_unix_server(hang, folder / "public.sock")
     (folder / "public.sock").chmod(0o666)
-    async with server, site(folder, settings) as nginx, asyncio.timeout(5):
+    async with server, site(folder, settings) as nginx, asyncio.timeout(40):  # by default it waits for 60
         reply = await nginx.get(TOKEN)
         assert (reply.status, reply.headers[wire.UPSTREAM_HEADER]) == (404, "504")
 

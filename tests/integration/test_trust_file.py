@@ -16,6 +16,7 @@ import pytest
 
 from stand.daemon import IssuerDaemon
 from stand.host import running_host
+from stand.processes import READY_SECONDS
 from stand.responder import ResponderProcess
 from tests.integration.observed import installed, orders, served
 from tests.responder.http import Reply, ask
@@ -43,7 +44,7 @@ class Service:
 
     async def reported(self) -> str:
         """Wait for the next notification and return it."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(READY_SECONDS):
             return (await asyncio.get_running_loop().sock_recv(self.notifications, 1000)).decode()
 
     async def until(self, words: str) -> str:

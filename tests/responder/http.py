@@ -52,7 +52,7 @@ async def ask(
     return parse(await send(address, head.encode("utf-8", "surrogateescape") + (content or b"")))
 
 
-async def ask_until(address: Address, path: str, is_wanted: Callable[[Reply], bool], seconds: float = 5) -> Reply:
+async def ask_until(address: Address, path: str, is_wanted: Callable[[Reply], bool], seconds: float = 60) -> Reply:
     """Repeat GET until the reply is the wanted one; raise TimeoutError."""
     async with asyncio.timeout(seconds):
         while True:
