@@ -54,12 +54,12 @@ class LanNode:
 
     async def serves(self, leaf: str) -> None:
         """Wait until it serves this leaf; the time-out of the test is the limit."""
-        while await handshake(self.host.address) != leaf:
-            pass
+        while await handshake(self.host.address) != leaf:  # noqa: ASYNC110 - another process
+            await asyncio.sleep(0.05)
 
     async def has_tokens(self, count: int) -> None:
-        while await tokens(self.responder) != count:
-            pass
+        while await tokens(self.responder) != count:  # noqa: ASYNC110 - another process
+            await asyncio.sleep(0.05)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +92,8 @@ class LanFleet:
 
     async def is_reported(self) -> None:
         """Wait until `status --nodes` says that all nodes have everything; the time-out of the test is the limit."""
-        while {(one["current"], one["concern"]) for one in (await self.status()).values()} != {(1, None)}:
-            pass
+        while {(one["current"], one["concern"]) for one in (await self.status()).values()} != {(1, None)}:  # noqa: ASYNC110
+            await asyncio.sleep(0.5)
 
     async def status(self) -> dict[str, dict[str, Any]]:
         """Return what `status --nodes --json` says, by node."""

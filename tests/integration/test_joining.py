@@ -102,6 +102,7 @@ class Host:
         for _ in itertools.repeat(None):
             if (await self.record(f"{Kind.NODE}/web2") is not None) is is_there:
                 return
+            await asyncio.sleep(0.05)
 
     def has_joined(self, place: str) -> bool:
         return (self.folder / place / "etc/node.toml").exists()

@@ -82,8 +82,8 @@ async def running_pair(fleet: LanFleet) -> AsyncIterator[Visitor]:
 
 async def is_only_at(one: LanNode, other: LanNode) -> None:
     """Wait until one node has the address; the time-out of the test is the limit."""
-    while [await asyncio.to_thread(node.host.has, ADDRESS) for node in (one, other)] != [True, False]:
-        pass
+    while [await asyncio.to_thread(node.host.has, ADDRESS) for node in (one, other)] != [True, False]:  # noqa: ASYNC110
+        await asyncio.sleep(0.1)
 
 
 def folder_of(fleet: LanFleet, node: str) -> Path:

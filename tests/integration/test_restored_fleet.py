@@ -45,6 +45,7 @@ async def until_it_waits_for(issuer: Issuer, *names: str) -> None:
     while found != list(names):
         restore = (await issuer.run_well("status", "--json")).json()["restore"]
         found = [one["name"] for one in restore["missing"]]
+        await asyncio.sleep(0.5)
 
 
 async def renewed_after_a_backup(fleet: Fleet, safe: Safe) -> str:
@@ -83,8 +84,8 @@ async def test_nodes_keep_what_was_renewed_after_the_backup_until_it_is_renewed_
 async def restored_host_renews_without_a_daemon(fleet: Fleet) -> None:
     issuer, count = fleet.host.issuer, orders(fleet.host.ca)
     # It is not due before both nodes have reported, which may take long on a busy machine.
-    while outcomes(finished := await issuer.run_well("renew", "--json")) == {"web": "unchanged", "mail": "unchanged"}:
-        pass
+    while outcomes(finished := await issuer.run_well("renew", "--json")) == {"web": "unchanged", "mail": "unchanged"}:  # noqa: ASYNC110
+        await asyncio.sleep(1)
     assert outcomes(finished) == {"web": "served", "mail": "unchanged"}
     assert finished.json()["certificates"][0]["reason"].startswith("it was renewed after the backup")
     assert orders(fleet.host.ca) == count + 1

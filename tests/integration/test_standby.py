@@ -1,5 +1,6 @@
 """A standby that is promoted when the issuer is lost: nothing is ordered twice, and the former issuer gives way."""
 
+import asyncio
 import shutil
 import signal
 from collections.abc import AsyncIterator
@@ -72,8 +73,8 @@ async def follow_both(nodes: list[FleetNode], former: RelayProcess, other: Relay
 
 async def shown(issuer: Issuer, words: str) -> str:
     """Wait until `status --nodes` has these words, and return all of it; the time-out of the test is the limit."""
-    while words not in (found := (await issuer.run_well("status", "--nodes")).out):
-        pass
+    while words not in (found := (await issuer.run_well("status", "--nodes")).out):  # noqa: ASYNC110 - another process
+        await asyncio.sleep(0.5)
     return found
 
 
@@ -143,8 +144,8 @@ async def work_as_the_issuer(standby: Standby) -> None:
     await shown(standby, "2 of 2")
     assert {one: await web3.served(name) for one, name in NAMES.items()} == leaves
     # Before that, it waits for a report of web3, which may take long on a busy machine.
-    while outcomes(finished := await standby.run("renew", "web", "--force", "--json")) == {"web": "waiting"}:
-        pass
+    while outcomes(finished := await standby.run("renew", "web", "--force", "--json")) == {"web": "waiting"}:  # noqa: ASYNC110
+        await asyncio.sleep(1)
     assert outcomes(finished) == {"web": "served"}, finished
     await web3.until_served(NAMES["web"], installed(standby, "web"))
 

@@ -1,5 +1,6 @@
 """A standby takes over by itself through the engine, in the middle of a renewal; the former issuer comes back."""
 
+import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator
@@ -71,8 +72,8 @@ async def site(folder: Path) -> AsyncIterator[Site]:
 
 
 async def until_it_follows_the_engine(node: FleetNode) -> None:
-    while not any(name.startswith("redis:") for name in followed(node)):
-        pass
+    while not any(name.startswith("redis:") for name in followed(node)):  # noqa: ASYNC110 - another process
+        await asyncio.sleep(0.05)
 
 
 @pytest.mark.any_python
@@ -114,8 +115,8 @@ async def renew(site: Site) -> None:
     """Renew what was under way, on all nodes."""
     standby = site.standby
     # Before that, it waits for a report of web3, which may take long on a busy machine.
-    while outcomes(finished := await standby.run("renew", "web", "--force", "--json")) == {"web": "waiting"}:
-        pass
+    while outcomes(finished := await standby.run("renew", "web", "--force", "--json")) == {"web": "waiting"}:  # noqa: ASYNC110
+        await asyncio.sleep(1)
     assert outcomes(finished) == {"web": "served"}, finished
     for node in site.fleet.nodes.values():
         await node.until_served(NAME, installed(standby, "web"))

@@ -1,5 +1,6 @@
 """Issuer, relay and the agent of another node, all real: tokens and certificates reach both nginx."""
 
+import asyncio
 import shutil
 from datetime import UTC, datetime
 from pathlib import Path
@@ -68,8 +69,8 @@ async def test_nginx_that_is_broken_elsewhere_is_shown_in_its_words_and_recovers
 
 async def shown(issuer: Issuer, words: str) -> str:
     """Wait until `status --nodes` has these words, and return all of it; the time-out of the test is the limit."""
-    while words not in (found := (await issuer.run_well("status", "--nodes")).out):
-        pass
+    while words not in (found := (await issuer.run_well("status", "--nodes")).out):  # noqa: ASYNC110 - another process
+        await asyncio.sleep(0.5)
     return found
 
 
