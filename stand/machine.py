@@ -13,7 +13,7 @@ from typing import Final, Self
 from stand.issuer import Finished
 from stand.processes import PROJECT, Process, StandError, find_program, temporary_folder
 
-_BOOT_SECONDS: Final = 120.0
+_BOOT_SECONDS: Final = 240.0
 _COMMAND_SECONDS: Final = 240.0
 _INTERRUPTED: Final = 130
 _ENVIRONMENT: Final = (

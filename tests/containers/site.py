@@ -11,7 +11,7 @@ from stand.processes import StandError
 
 NAME: Final = "www.example.org"
 
-_SECONDS: Final = 90.0
+_SECONDS: Final = 240.0
 # A packet that was lost because a container ended is sent again after 1, 2, 4 … 32 seconds.
 _CONNECT_SECONDS: Final = 10.0
 

@@ -96,7 +96,7 @@ async def type_in_bash(settings: Path, keys: str) -> str:
             start_new_session=True,
         )
         os.close(theirs)
-        screen = await asyncio.wait_for(asyncio.to_thread(_typed, ours, keys), 30)
+        screen = await asyncio.wait_for(asyncio.to_thread(_typed, ours, keys), 120)
         await process.wait()
         return screen
     finally:

@@ -89,7 +89,7 @@ async def test_interrupted_addition_changes_nothing(folder: Path, number: signal
     async with running_host(folder, {"web": ["www.example.org"]}) as host, IssuerDaemon(host.issuer) as daemon:
         os.kill(daemon.pid, signal.SIGSTOP)
         process = await host.issuer.start("certificate", "add", SHOP)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(150):
             while not host.issuer.live(SHOP).exists():  # noqa: ASYNC110 - another process
                 await asyncio.sleep(0.02)
         process.send_signal(number)

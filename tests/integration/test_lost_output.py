@@ -39,7 +39,7 @@ async def run(
         start_new_session=True,
     )
     try:
-        async with asyncio.timeout(90):
+        async with asyncio.timeout(200):
             output, errors = await process.communicate()
     finally:
         if process.returncode is None:
@@ -146,7 +146,7 @@ async def test_daemon_renews_while_its_log_is_lost(folder: Path, kind: Sink) -> 
                 assert renewed.exit_code == 0, renewed
                 await assert_renewed(host, before)
                 daemon.terminate()
-                assert await asyncio.wait_for(daemon.wait(), 30) == 0
+                assert await asyncio.wait_for(daemon.wait(), 120) == 0
             finally:
                 if daemon.returncode is None:
                     os.killpg(daemon.pid, signal.SIGKILL)
@@ -167,6 +167,6 @@ async def configured(folder: Path, name: str = NAME) -> Issuer:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(150):
         while not condition():  # noqa: ASYNC110 - another process's
             await asyncio.sleep(0.05)

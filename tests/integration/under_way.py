@@ -29,6 +29,13 @@ class Run:
                 return found
         raise AssertionError(f"the run ended without {wanted}: {''.join(self.lines)}")
 
+    async def until_said(self, words: str) -> None:
+        """Wait for a line with these words; the run continues meanwhile."""
+        async for line in self._read():
+            if words in line:
+                return
+        raise AssertionError(f"the run ended without {words!r}: {''.join(self.lines)}")
+
     async def finish(self) -> Finished:
         """Wait for the end of the run."""
         async for _ in self._read():

@@ -18,6 +18,8 @@ DAEMON: Final = "wellkeeper.service"
 RESPONDER: Final = "wellkeeper-responder.service"
 SITE: Final = "/etc/nginx/sites-enabled/www"
 CA_BUNDLE: Final = "/etc/ssl/certs/test-ca.pem"
+# A busy machine can be far slower than an idle one, which takes some seconds.
+_LONGEST_SECONDS: Final = 240.0
 
 # An application beside Debian's default site.
 _START_APPLICATION: Final = "systemd-run --quiet python3 -m http.server --bind 127.0.0.1 --directory /srv 8080"
@@ -112,7 +114,7 @@ class Server:
 
     async def until_served(self, *, other_than: str = "") -> str:
         """Return the served serial number once it is of the CA and another one."""
-        async with asyncio.timeout(90):
+        async with asyncio.timeout(_LONGEST_SECONDS):
             while (serial := await self.served()) in {None, other_than}:  # noqa: ASYNC110 - another process
                 await asyncio.sleep(0.2)
         return str(serial)
@@ -145,7 +147,7 @@ class Server:
     async def until(self, command: str) -> None:
         """Return when a shell command in the machine succeeds. Raises StandError when it never does."""
         try:
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(_LONGEST_SECONDS):
                 while (await self.machine.run("sh", "-c", command)).exit_code != 0:  # noqa: ASYNC110 - another process
                     await asyncio.sleep(0.2)
         except TimeoutError as error:

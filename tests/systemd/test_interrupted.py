@@ -28,7 +28,7 @@ async def test_order_is_resumed_after_a_power_cut_in_finalize(machine: Machine, 
         server = Server(machine, ca, proxy)
         await server.set_up()
         await machine.run_well("systemctl", "enable", "--now", DAEMON)
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(240):
             await reached.wait()
         await machine.cut_power()
         await machine.boot()

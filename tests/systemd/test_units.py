@@ -54,7 +54,7 @@ async def test_daemon_with_bad_settings_stays_down(server: Server) -> None:
 
 async def test_hung_daemon_is_restarted_by_the_watchdog(serving: Server) -> None:
     machine, pid = serving.machine, await serving.show(DAEMON, "MainPID")
-    await machine.write(f"/etc/systemd/system/{DAEMON}.d/watchdog.conf", "[Service]\nWatchdogSec=3\nRestartSec=1\n")
+    await machine.write(f"/etc/systemd/system/{DAEMON}.d/watchdog.conf", "[Service]\nWatchdogSec=8\nRestartSec=1\n")
     await machine.shell(f"systemctl daemon-reload && systemctl restart {DAEMON}")
     pid = await serving.show(DAEMON, "MainPID")
     await machine.run_well("kill", "-STOP", pid)
