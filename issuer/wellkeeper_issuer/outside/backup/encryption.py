@@ -4,7 +4,7 @@ The program `age` reads and writes the same. Design: docs/design/0030-backup.md.
 """
 
 import importlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -15,6 +15,10 @@ _FOR_PASSPHRASE: Final = b"-> scrypt "
 _SSH: Final = ("ssh-ed25519 ", "ssh-rsa ")
 _PRIVATE: Final = "AGE-SECRET-KEY-"
 _ARMORED: Final = b"-----BEGIN AGE"
+# pyrage takes a millisecond to measure how fast this machine is, and refuses a passphrase that would take it over ten
+# seconds. A busy machine seems far slower in that moment.
+_SEEMS_SLOW: Final = "Excessive work parameter"
+_TRIES: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +56,23 @@ class Passphrase:
     def decrypt(self, content: bytes) -> bytes:
         """Raises BackupError."""
         pyrage = _pyrage()
-        return _decrypted(content, lambda: pyrage.passphrase.decrypt(content, self.text), "Check the passphrase.")
+        decrypt = patient(lambda: pyrage.passphrase.decrypt(content, self.text))
+        return _decrypted(content, decrypt, "Check the passphrase.")
+
+
+def patient(decrypt: Callable[[], bytes]) -> Callable[[], bytes]:
+    """Return a function that tries again while the library takes this machine to be too slow."""
+
+    def decrypt_patiently() -> bytes:
+        for _ in range(_TRIES - 1):
+            try:
+                return decrypt()
+            except _pyrage().DecryptError as error:
+                if not str(error).startswith(_SEEMS_SLOW):
+                    raise
+        return decrypt()
+
+    return decrypt_patiently
 
 
 def check_format(content: bytes) -> None:
@@ -95,12 +115,15 @@ def _identities(pyrage: Any, file: bytes) -> list[Any]:  # noqa: ANN401 - pyrage
         raise BackupError("cannot use the identity", "it is not a private key that age knows", remedy) from error
 
 
-def _decrypted(content: bytes, decrypt: Any, remedy: str) -> bytes:  # noqa: ANN401 - pyrage is untyped
+def _decrypted(content: bytes, decrypt: Callable[[], Any], remedy: str) -> bytes:
     check_format(content)
     try:
         return bytes(decrypt())
     except _pyrage().DecryptError as error:
-        raise BackupError("cannot decrypt the backup", f"{error}", f"{remedy} The file may also be damaged.") from error
+        what, why = "cannot decrypt the backup", str(error)
+        if why.startswith(_SEEMS_SLOW):
+            raise BackupError(what, why, "Try again when this machine is less busy, or on a faster one.") from error
+        raise BackupError(what, why, f"{remedy} The file may also be damaged.") from error
 
 
 def _pyrage() -> Any:  # noqa: ANN401 - pyrage is untyped

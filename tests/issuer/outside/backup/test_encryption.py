@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 from typing import Final
 
+import pyrage  # type: ignore[import-untyped]
 import pytest
 
 from tests.issuer.ages import make_identity, tool
@@ -14,6 +15,7 @@ from wellkeeper_issuer.outside.backup.encryption import (
     Recipients,
     check_format,
     is_for_passphrase,
+    patient,
 )
 
 PLAIN: Final = os.urandom(100_000)
@@ -125,3 +127,36 @@ def test_identity_that_is_not_a_private_key_is_refused_without_showing_it(encryp
         "it is not a private key that age knows",
         "Name the file that age-keygen wrote, or an SSH key without a passphrase.",
     )
+
+
+@pytest.mark.parametrize(("refusals", "is_decrypted"), [(0, True), (19, True), (20, False)])
+def test_machine_that_seems_too_slow_for_a_moment_is_asked_again(refusals: int, *, is_decrypted: bool) -> None:
+    answers = ["Excessive work parameter for passphrase. Decryption would take around 32 seconds."] * refusals
+    decrypt = patient(lambda: decrypted_after(answers))
+    if is_decrypted:
+        assert decrypt() == PLAIN
+        return
+    with pytest.raises(pyrage.DecryptError, match="Excessive"):
+        decrypt()
+
+
+def decrypted_after(refusals: list[str]) -> bytes:
+    if refusals:
+        raise pyrage.DecryptError(refusals.pop())
+    return PLAIN
+
+
+def test_other_refusal_is_final() -> None:
+    answers = ["Decryption failed", "Decryption failed"]
+    with pytest.raises(pyrage.DecryptError, match="Decryption failed"):
+        patient(lambda: decrypted_after(answers))()
+    assert len(answers) == 1
+
+
+def test_passphrase_that_takes_hours_is_refused_with_what_to_do() -> None:
+    content = (
+        b"age-encryption.org/v1\n-> scrypt AAAAAAAAAAAAAAAAAAAAAA 40\n" + b"A" * 43 + b"\n--- " + b"A" * 43 + b"\n"
+    )
+    refused = refusal(PASSPHRASE, content + bytes(100))
+    assert refused.why.startswith("Excessive work parameter")
+    assert refused.remedy == "Try again when this machine is less busy, or on a faster one."
