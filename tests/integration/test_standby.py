@@ -98,7 +98,7 @@ async def standby(folder: Path) -> AsyncIterator[Standby]:
         yield Standby(fleet, fleet.nodes["web2"], relay)
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 async def test_promoted_standby_continues_and_the_former_issuer_gives_way(folder: Path, standby: Standby) -> None:
     safe, fleet, web3 = Safe(folder / "safe"), standby.fleet, standby.fleet.nodes["web3"]
     async with IssuerDaemon(fleet.host.issuer) as daemon:
@@ -119,7 +119,7 @@ async def test_promoted_standby_continues_and_the_former_issuer_gives_way(folder
         await fleet.relay.process.start(fleet.relay.is_ready)
         async with IssuerDaemon(fleet.host.issuer):
             await give_way(standby)
-            assert await web3.served(NAMES["web"]) == installed(standby, "web")
+            await web3.until_it_serves_that_of(standby, "web", NAMES["web"])
 
 
 async def renew_after_the_backup(standby: Standby) -> None:
@@ -147,7 +147,7 @@ async def work_as_the_issuer(standby: Standby) -> None:
     while outcomes(finished := await standby.run("renew", "web", "--force", "--json")) == {"web": "waiting"}:  # noqa: ASYNC110
         await asyncio.sleep(1)
     assert outcomes(finished) == {"web": "served"}, finished
-    await web3.until_served(NAMES["web"], installed(standby, "web"))
+    await web3.until_it_serves_that_of(standby, "web", NAMES["web"])
 
 
 async def give_way(standby: Standby) -> None:

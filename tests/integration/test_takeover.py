@@ -77,7 +77,7 @@ async def until_it_follows_the_engine(node: FleetNode) -> None:
 
 
 @pytest.mark.any_python
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 async def test_standby_takes_over_in_the_middle_of_a_renewal_and_the_former_writes_nothing(
     folder: Path, site: Site
 ) -> None:
@@ -119,7 +119,7 @@ async def renew(site: Site) -> None:
         await asyncio.sleep(1)
     assert outcomes(finished) == {"web": "served"}, finished
     for node in site.fleet.nodes.values():
-        await node.until_served(NAME, installed(standby, "web"))
+        await node.until_it_serves_that_of(standby, "web", NAME)
 
 
 async def come_back(site: Site) -> None:
@@ -135,4 +135,4 @@ async def come_back(site: Site) -> None:
     assert await relay.get("heartbeat/issuer") is None
     await relay.close()
     for node in fleet.nodes.values():
-        await node.until_served(NAME, installed(site.standby, "web"))
+        await node.until_it_serves_that_of(site.standby, "web", NAME)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from stand.host import Host, running_host
+from stand.issuer import Issuer
 from stand.nginx import NginxServer, NginxSettings, Site
 from stand.node import NodeProcess
 from stand.ports import free_port
@@ -16,6 +17,7 @@ from stand.processes import PROGRAMS
 from stand.relay import RelayProcess
 from stand.responder import ResponderProcess
 from tests.fakes_deliver import FakeCa, dns
+from tests.integration.observed import installed
 from tests.trust_files import trusting
 from wellkeeper_client import trust_file
 from wellkeeper_client.signing import encode_public_key
@@ -44,6 +46,11 @@ class FleetNode:
     async def until_served(self, name: str, leaf: str) -> None:
         """Wait until it serves this leaf; the time-out of the test is the limit."""
         while await self.served(name) != leaf:  # noqa: ASYNC110 - another process
+            await asyncio.sleep(0.05)
+
+    async def until_it_serves_that_of(self, issuer: Issuer, lineage: str, name: str) -> None:
+        """Wait until it serves what the issuer has then: it may renew again by itself meanwhile."""
+        while await self.served(name) != installed(issuer, lineage):  # noqa: ASYNC110 - another process
             await asyncio.sleep(0.05)
 
 
