@@ -29,16 +29,17 @@ class Environment:
     """A fresh virtual environment that installs the versions of constraints.txt."""
 
     def __init__(self, folder: Path) -> None:
-        venv.create(folder, with_pip=True)
+        venv.create(folder)
         self.programs = folder / "bin"
         self._folder = folder
-        self.pip("install", "--quiet", "--constraint", str(PROJECT / "constraints.txt"), "--upgrade", "pip")
 
     def pip(self, *arguments: str | Path) -> str:
-        return run(self.programs / "python", "-m", "pip", "--disable-pip-version-check", *arguments, cwd=self._folder)
+        """Run the pip of this environment for that one."""
+        pip = (sys.executable, "-m", "pip", "--python", self.programs / "python", "--disable-pip-version-check")
+        return run(*pip, *arguments, cwd=self._folder)
 
     def install(self, *what: str | Path) -> None:
-        self.pip("install", "--quiet", "--constraint", PROJECT / "constraints.txt", *what)
+        self.pip("install", "--quiet", "--no-compile", "--constraint", PROJECT / "constraints.txt", *what)
 
     def run(self, program: str, *arguments: str | Path) -> str:
         return run(self.programs / program, *arguments, cwd=self._folder)
