@@ -50,7 +50,7 @@ def busy_until(seconds: float) -> Fault:
             Kind.NEW_ORDER,
             busy_until(600),
             "order",
-            r"refused the order for .*: rateLimited \(HTTP 503\): busy. Retry after (59\d|600) s",
+            r"refused the order for .*: rateLimited \(HTTP 503\): busy. Retry after (5\d\d|600) s",
         ),
         "429 on a read, for longer than a pass waits": Case(
             Kind.AUTHORIZATION,

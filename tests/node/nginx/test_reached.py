@@ -42,7 +42,7 @@ async def test_heartbeat_of_the_agent_has_its_age(folder: Path) -> None:
     os.utime(agent.answers / "heartbeat", (at, at))
     found = await reach(Control(agent=folder), clock)
     assert found.heartbeat_age_seconds is not None
-    assert 3 <= found.heartbeat_age_seconds < 5
+    assert 3 <= found.heartbeat_age_seconds < 60
     age = f"{found.heartbeat_age_seconds:.1f}"
     assert str(found) == (
         f"nginx: reached through the agent beside it (process 1, heartbeat {age} s ago)"
