@@ -74,7 +74,7 @@ def _problems(shown: Shown | None, age: float | None) -> list[str]:
 
 def _kind(name: str) -> str:
     """Return the kind of what the agent follows, by its address."""
-    return "engine" if name.startswith(("redis:", "rediss:", "redis+", "rediss+")) else "relay"
+    return "engine" if name.startswith(("redis", "valkey")) and "://" in name else "relay"
 
 
 def _line(name: str, one: CertificateReport) -> str:

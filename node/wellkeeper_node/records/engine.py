@@ -1,6 +1,7 @@
 """Addresses of an engine: Valkey or Redis, directly, at a unix socket, or found by asking Sentinels.
 
 A password is never part of an address, which settings and logs may show. Plain redis:// to a public address is refused.
+valkey:// and valkeys:// mean the same as redis:// and rediss://.
 """
 
 import importlib
@@ -23,6 +24,9 @@ _HOST_AND_PORT: Final = re.compile(
     r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<host>[A-Za-z0-9._-]+))(?::(?P<port>[0-9]{1,5}))?"
 )
 _IP_ADDRESS: Final = re.compile(r"[0-9.]+|.*:.*")
+# Also one that '/', '?' or '#' cuts off from the host; not a port before the path of a file.
+_WITH_PASSWORD: Final = re.compile(r"(?!unix:)(?:[^:]*://)?[^@/?#\[]*:(?!//|[0-9]+[/?#])[^@]*@")
+_NOT_IN_ADDRESSES: Final = re.compile(r"[\s#]")
 _DATABASE: Final = re.compile("[0-9]{1,5}")
 _PREFIX: Final = re.compile(r"[A-Za-z0-9_.{}-]{1,64}")
 _FORMS: Final = (
@@ -86,17 +90,18 @@ def open_records(  # noqa: PLR0913 - the last three are keywords
 
 def parse_engine(text: str) -> EngineAddress:
     """Raises ValueError with a message for the administrator, which does not contain a password."""
-    scheme = text.partition(":")[0]
-    parts = _split(text)
-    if parts is None or scheme not in _SCHEMES or text == f"{scheme}:":
-        raise ValueError(f"{_without_password(text)!r} is not the address of an engine; write {_FORMS}")
-    if parts.password is not None:
+    if _WITH_PASSWORD.match(text):
         raise ValueError("an engine's address must not contain the password; put it into a file (password_file)")
+    written = text.partition(":")[0]
+    scheme = written.replace("valkey", "redis", 1)
+    parts = _split(text.replace(written, scheme, 1))
+    if parts is None or scheme not in _SCHEMES or _NOT_IN_ADDRESSES.search(text) or text == f"{written}:":
+        raise ValueError(f"{text!r} is not the address of an engine; write {_FORMS}")
     ca_file, prefix = _options(parts)
     if scheme == "unix":
         return EngineAddress(text, scheme, socket=_socket(text, parts), prefix=prefix)
     service, database = _path(text, parts)
-    hosts = tuple(_host(text, one, is_sentinel=_SCHEMES[scheme]) for one in _hosts(parts).split(","))
+    hosts = tuple(_host(text, one, scheme) for one in _hosts(parts).split(","))
     if len(hosts) > 1 and not service:
         raise ValueError(f"{text}: several hosts must be Sentinels; write redis+sentinel://HOST,HOST/SERVICE")
     user = unquote(parts.username or "")
@@ -145,16 +150,13 @@ def _hosts(parts: SplitResult) -> str:
     return parts.netloc.rpartition("@")[2]
 
 
-def _host(text: str, one: str, *, is_sentinel: bool) -> tuple[str, int]:
+def _host(text: str, one: str, scheme: str) -> tuple[str, int]:
     matched = _HOST_AND_PORT.fullmatch(one)
-    port = int((matched and matched["port"]) or (_SENTINEL_PORT if is_sentinel else _PORT))
+    port = int((matched and matched["port"]) or (_SENTINEL_PORT if _SCHEMES[scheme] else _PORT))
     if matched is None or not 0 < port <= 65535:
-        raise ValueError(f"{text}: {one!r} is not HOST or HOST:PORT")
+        brackets = f"; write [{one}]" if _IP_ADDRESS.fullmatch(one) and one.count(":") > 1 else ""
+        raise ValueError(f"{text}: {one!r} is not HOST or HOST:PORT{brackets}")
     host = matched["v6"] or matched["host"]
-    if not text.startswith("rediss") and _IP_ADDRESS.fullmatch(host) and not relay_wire.is_private(host):
+    if not scheme.startswith("rediss") and _IP_ADDRESS.fullmatch(host) and not relay_wire.is_private(host):
         raise ValueError(f"{text}: {_ONLY_PRIVATE}")
     return host, port
-
-
-def _without_password(text: str) -> str:
-    return re.sub(r":[^:@/]*@", ":…@", text)

@@ -24,12 +24,17 @@ from wellkeeper_node.records.engine import EngineAddress, parse_engine
             {"hosts": (("10.0.0.1", 26379), ("10.0.0.2", 26380)), "service": "fleet", "database": 1},
         ),
         ("rediss+sentinel://a/fleet", {"hosts": (("a", 26379),), "service": "fleet"}),
+        ("valkey://10.0.0.1", {"hosts": (("10.0.0.1", 6379),)}),
+        ("valkeys://a:7?ca=/etc/a@b.pem", {"hosts": (("a", 7),), "ca_file": "/etc/a@b.pem"}),
+        ("valkeys+sentinel://a/valkey", {"hosts": (("a", 26379),), "service": "valkey"}),
+        ("unix:/run/a@b.sock", {"socket": "/run/a@b.sock"}),
     ],
 )
 def test_address_is_understood(text: str, expected: dict[str, object]) -> None:
     found = parse_engine(text)
-    assert found == EngineAddress(text, text.partition(":")[0], **expected)  # type: ignore[arg-type]
-    assert found.is_encrypted is text.startswith("rediss")
+    scheme = text.partition(":")[0].replace("valkey", "redis")
+    assert found == EngineAddress(text, scheme, **expected)  # type: ignore[arg-type]
+    assert found.is_encrypted is text.startswith(("rediss", "valkeys"))
 
 
 @pytest.mark.parametrize(
@@ -53,6 +58,10 @@ def test_address_is_understood(text: str, expected: dict[str, object]) -> None:
         ("redis://8.8.8.8", "allowed only to private addresses; use rediss:// or a VPN"),
         ("redis+sentinel://[2001:4860::1]/a", "allowed only to private addresses"),
         ("redis://[::1", "is not the address of an engine"),
+        ("redis://a#b", "is not the address of an engine"),
+        ("redis://a\n", "is not the address of an engine"),
+        ("valkey://8.8.8.8", "allowed only to private addresses"),
+        ("redis://fd00::1", r"'fd00::1' is not HOST or HOST:PORT; write \[fd00::1\]"),
     ],
 )
 def test_other_text_is_refused(text: str, why: str) -> None:
@@ -61,7 +70,18 @@ def test_other_text_is_refused(text: str, why: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["redis://u:geheim@a", "redis://:geheim@a:1", "http://u:geheim@a", "redis://u:geheim@["]
+    "text",
+    [
+        "redis://u:geheim@a",
+        "redis://:geheim@a:1",
+        "http://u:geheim@a",
+        "redis://u:geheim@[",
+        "u:geheim@a",
+        "redis://u:ge/geheim@a",
+        "redis://u:geheim#geheim@a",
+        "redis://u:geheim?geheim@a",
+        "redis://u:geheim@geheim@a",
+    ],
 )
 def test_password_in_an_address_is_refused_and_not_repeated(text: str) -> None:
     with pytest.raises(ValueError, match="engine") as caught:
