@@ -64,9 +64,10 @@ class Feeds:
         return any(one.is_there(key) for one in self._both)
 
     def refusal(self, key: str) -> RecordRefusedError | None:
-        """Return why both refused the record."""
-        found = self._relay.refusal(key)
-        return found if self._engine.refusal(key) else None
+        """Return why one refused the record, if the other one refused it, too, or is away."""
+        found = [one.refusal(key) for one in self._both]
+        is_nowhere = all(why or one.failure for why, one in zip(found, self._both, strict=True))
+        return next(filter(None, found), None) if is_nowhere else None
 
     @property
     def failure(self) -> str:

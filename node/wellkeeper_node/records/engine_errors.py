@@ -7,6 +7,7 @@ from typing import Final
 from redis.exceptions import (
     AuthenticationError,
     BusyLoadingError,
+    MasterDownError,
     NoPermissionError,
     OutOfMemoryError,
     ReadOnlyError,
@@ -19,21 +20,32 @@ from wellkeeper_node.errors import RecordRefusedError, RecordsError, Unavailable
 from wellkeeper_node.network_errors import words
 
 LONGEST_WORDS: Final = 300
-_CHECK_ADDRESS: Final = "Check that this is the address of a Valkey or Redis server that runs."
+_CHECK_ADDRESS: Final = (
+    "Check that this is the address of a Valkey or Redis server that runs, with TLS if it begins with rediss://."
+)
 _CHECK_SENTINELS: Final = "Check that these are the addresses of Sentinels that run."
 _CERTIFICATE: Final = (
     "Name the file of its CA ('?ca=FILE' in the address), and the host as its certificate does; Sentinels must name the"
     " primary so, too."
 )
 _RIGHTS: Final = "Give this user the rights that it needs in the engine's ACL."
+_PRIMARY: Final = "Name the engine's primary in the settings, or its Sentinels."
+# How Valkey and Redis say that a script may not do something.
+_IN_SCRIPTS: Final = ("ACL failure", "The user executing the script can't")
 _REMEDIES: Final[Sequence[tuple[type[Exception], str]]] = (
     (AuthenticationError, "Check the user and the password of the engine: 'wellkeeper engine acl' prints both users."),
     (NoPermissionError, _RIGHTS),
     (BusyLoadingError, "Wait until it has loaded its data."),
-    (ReadOnlyError, "Name the engine's primary in the settings, or its Sentinels."),
+    (ReadOnlyError, _PRIMARY),
+    (MasterDownError, _PRIMARY),
 )
-# How Redis and Valkey begin other refusals.
-_REMEDIES_BY_CODE: Final = {
+# Words of Redis and Valkey in other refusals, and of OpenSSL.
+_REMEDIES_BY_WORDS: Final = {
+    "DENIED": "Write 'user default off' into the engine's ACL file, or give that user a password: it has none, so the"
+    " engine is in protected mode.",
+    "DB index is out of range": "Name a database that the engine has, at the end of the address, or none.",
+    "certificate has expired": "Renew the engine's certificate, and let the engine load it.",
+    "CERTIFICATE_REQUIRED": "Set 'tls-auth-clients no' in the engine's configuration: issuer and nodes have passwords.",
     "NOREPLICAS": "Start the engine's replicas.",
     "MISCONF": "Look into the engine's log: it cannot save its data.",
     "WRONGTYPE": "Another program uses these keys; choose another prefix in the engine's address.",
@@ -66,7 +78,7 @@ def refusal(engine: str, key: str, error: ResponseError) -> RecordsError:
     if isinstance(error, OutOfMemoryError):
         remedy = "Raise maxmemory of the engine, or delete what else it stores."
         return RecordRefusedError(what, _words(error), remedy)
-    if isinstance(error, NoPermissionError) or "ACL failure" in str(error):
+    if isinstance(error, NoPermissionError) or any(words in str(error) for words in _IN_SCRIPTS):
         return RecordRefusedError(what, _words(error), _RIGHTS)
     return UnavailableError(what, _words(error), _remedy(error))
 
@@ -82,12 +94,12 @@ def _sentinel_remedy(error: Exception) -> str:
 def _remedy(error: Exception) -> str:
     if isinstance(error, SentinelsError):
         return error.remedy
+    for said, remedy in _REMEDIES_BY_WORDS.items():
+        if said in str(error):
+            return remedy
     if any(isinstance(one, ssl.SSLCertVerificationError) for one in _causes(error)):
         return _CERTIFICATE
-    for kind, remedy in _REMEDIES:
-        if isinstance(error, kind):
-            return remedy
-    return _REMEDIES_BY_CODE.get(str(error).partition(" ")[0], "")
+    return next((remedy for kind, remedy in _REMEDIES if isinstance(error, kind)), "")
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

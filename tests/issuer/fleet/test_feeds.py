@@ -106,3 +106,13 @@ async def test_refused_is_what_neither_has_room_for(clock: FakeClock) -> None:
         both.engine.restart()
         await both.feeds.try_refused()
         assert both.feeds.refusal("node/web2") is None
+
+
+@pytest.mark.parametrize("away", ["relay", "engine"])
+async def test_what_one_refuses_while_the_other_is_away_is_refused(clock: FakeClock, away: str) -> None:
+    both = Both(clock, max_bytes=600)
+    (both.relay if away == "relay" else both.engine).is_up = False
+    async with both.running():
+        await both.feeds.put(record(clock))
+        assert both.feeds.refusal("node/web2")
+        assert both.feeds.refusal("node/web3") is None

@@ -9,15 +9,17 @@ from typing import Final
 import pytest
 
 from stand.certificates import ServerCertificate, make_server_certificate
-from stand.key_value import KeyValueServer, as_options, tls_lines
+from stand.key_value import KeyValueServer, Server, as_options, tls_lines
 from stand.ports import free_port
-from tests.engines import CALL_SECONDS, Follower, until
+from tests.engines import CALL_SECONDS, Follower, records_at, until
 from tests.fakes import FakeClock
+from tests.played_engine import played_engine
 from wellkeeper_client.record_state import version_of
 from wellkeeper_client.records import Kind
 from wellkeeper_node.errors import RecordRefusedError, UnavailableError
 from wellkeeper_node.records.engine import EngineAddress, open_records, parse_engine
 from wellkeeper_node.records.engine_connection import Access, EngineConnection
+from wellkeeper_node.records.engine_errors import unavailable
 from wellkeeper_node.records.valkey import ValkeyRecords, open_engine
 
 # docs/design/0032-engine.md says the same.
@@ -96,6 +98,49 @@ async def test_wrong_password_ca_or_protocol_is_named(
         records = opened(stack, address, "issuer" if password else "", password)
         with pytest.raises(UnavailableError, match=why):
             await records.get("bundle/www")
+
+
+@pytest.mark.parametrize(
+    ("said", "remedy"),
+    [
+        ("DENIED Redis is running in protected mode because", "Write 'user default off' into the engine's ACL file"),
+        ("ERR DB index is out of range", "Name a database that the engine has"),
+        ("MASTERDOWN Link with MASTER is down", "Name the engine's primary"),
+        ("LOADING Redis is loading", "Wait until it has loaded its data"),
+    ],
+)
+async def test_refusal_at_once_has_a_remedy(said: str, remedy: str, tmp_path: Path, clock: FakeClock) -> None:
+    async with played_engine(tmp_path / "e", lambda _: f"-{said}\r\n".encode()) as address:
+        records = records_at(address, clock)
+        with pytest.raises(UnavailableError, match=remedy):
+            await records.acquire("issuer", 60)
+        await records.close()
+
+
+@pytest.mark.parametrize(
+    ("said", "remedy"),
+    [
+        ("certificate verify failed: certificate has expired (_ssl.c:1006)", "Renew the engine's certificate"),
+        ("[SSL: TLSV13_ALERT_CERTIFICATE_REQUIRED] tlsv13 alert", "Set 'tls-auth-clients no'"),
+        ("Connection reset by peer", "with TLS if it begins with rediss://"),
+    ],
+)
+def test_fault_of_tls_has_a_remedy(said: str, remedy: str) -> None:
+    assert remedy in unavailable("the engine", OSError(1, said), 1).remedy
+
+
+@pytest.mark.parametrize("server", ["redis", "valkey"])
+async def test_command_that_a_script_may_not_call_is_a_right_that_is_missing(
+    server: Server, tmp_path: Path, stack: AsyncExitStack
+) -> None:
+    path = tmp_path / "users.acl"
+    path.write_text("user issuer on >geheim ~* &* +@all -set\n")
+    running = KeyValueServer(server, tmp_path / "engine", "--aclfile", str(path), has_port=False)
+    await stack.enter_async_context(running)
+    records = opened(stack, f"unix:{running.socket}", "issuer", "geheim")
+    for call in (records.acquire("issuer", 60), records.put("bundle/www", b"1")):
+        with pytest.raises(RecordRefusedError, match="Give this user the rights"):
+            await call
 
 
 async def test_user_without_rights_to_read_is_refused(
