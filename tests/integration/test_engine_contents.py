@@ -15,9 +15,12 @@ from tests.integration.test_engine_rights import ISSUER, NODE, Engine, engine, l
 from tests.relay.messages import WEB1_KEY, signed
 from wellkeeper_client import records
 from wellkeeper_client.records import Kind
+from wellkeeper_issuer.assembly.engine_checks import look_at_engine
 from wellkeeper_issuer.assembly.engine_contents import Cleared, clear, delete, wait_until_filled
+from wellkeeper_issuer.assembly.engine_records import judge_records
 from wellkeeper_issuer.settings import Settings
 from wellkeeper_node.agent.report import Report
+from wellkeeper_node.findings import Verdict
 from wellkeeper_node.records.engine import parse_engine
 
 pytestmark = pytest.mark.integration
@@ -104,6 +107,30 @@ async def test_engine_that_is_away_or_cannot_be_used_is_a_reason(folder: Path) -
         assert "Check that this is the address" in away.why
         (folder / "issuer.password").unlink()
         assert "the password of the engine is missing" in (await clear(settings, made.address)).why
+
+
+async def judged(made: Engine, settings: Settings) -> tuple[Verdict, str]:
+    async with made.user(ISSUER) as (calls, _):
+        (found,) = await judge_records(settings, calls, made.address)
+    return found.verdict, found.cause
+
+
+async def test_what_others_wrote_is_found(folder: Path) -> None:
+    async with engine("valkey", folder, *lines()) as made, filled(made, folder) as settings:
+        verdict, cause = await judged(made, settings)
+        assert (verdict, cause.endswith("records, and nothing else among them")) == (Verdict.OK, True), cause
+        assert await look_at_engine(settings, made.address) != []  # maxmemory is not set
+        foreign = await judged(made, settings_of(made, folder, "b"))
+        assert foreign == (Verdict.FAIL, "another fleet uses the prefix '{wk}' in this engine")
+        async with made.user(ISSUER) as (calls, _):
+            await calls.ask(("SADD", "{wk}:bundle/", "not a name"))
+            verdict, cause = await judged(made, settings)
+            assert (verdict, "bundle/: a name in it is not one of a record" in cause) == (Verdict.WARN, True)
+            await calls.ask(("DEL", "{wk}:wrap/"), ("SET", "{wk}:wrap/", "x"))
+            async with made.user(ISSUER) as (again, _):
+                found = await judge_records(settings, again, made.address)
+        assert [one.verdict for one in found] == [Verdict.WARN, Verdict.FAIL]
+        assert "WRONGTYPE" in found[1].cause
 
 
 async def test_node_records_from_before_do_not_count_as_filled(folder: Path) -> None:

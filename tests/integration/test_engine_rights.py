@@ -143,7 +143,7 @@ async def test_engine_that_is_set_up_as_printed_passes_every_check(folder: Path)
         assert ("rights", "nodes") in found
         async with made.user(ISSUER) as (_, issuer):
             assert await issuer.acquire("another", 60)
-        assert (await made.findings())["lease", ""].cause == "an issuer has it"
+        assert (await made.findings())["lease", ""].cause == "an issuer has it: another"
 
 
 async def test_engine_with_other_rights_and_settings_fails(folder: Path) -> None:
@@ -158,3 +158,20 @@ async def test_engine_with_other_rights_and_settings_fails(folder: Path) -> None
     assert verdicts["rights", "issuer"] is Verdict.WARN
     assert verdicts["memory", ""] is Verdict.FAIL
     assert "empty the server" in found["rights", "issuer"].cause
+
+
+async def test_command_that_follows_or_reports_need_is_missed(folder: Path) -> None:
+    of_issuer, of_node = lines()
+    async with engine("redis", folder, f"{of_issuer} -sscan -subscribe", f"{of_node} -ping -watch") as made:
+        found = await made.findings()
+    assert found["rights", "issuer"].cause == "it may not find records, follow records"
+    assert found["rights", "nodes"].cause == "it may not send PING"
+    assert "no permissions to run the 'watch' command" in found["report", "nodes"].cause
+    assert found["report", "nodes"].verdict is Verdict.FAIL
+
+
+async def test_engine_that_is_full_is_not_said_to_lack_rights(folder: Path) -> None:
+    async with engine("valkey", folder, *lines(), options=("--maxmemory", "1")) as made:
+        found = await made.findings()
+    assert found["report", "nodes"].fix == "Raise maxmemory of the engine, or delete what else it stores."
+    assert {found["rights", name].verdict for name in ("issuer", "nodes")} == {Verdict.OK}

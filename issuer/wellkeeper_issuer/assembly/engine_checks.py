@@ -13,8 +13,10 @@ from wellkeeper_client.compact_jws import MessageError
 from wellkeeper_client.records import Kind
 from wellkeeper_client.signing import decode_public_key, key_id
 from wellkeeper_issuer.assembly import build, engines
+from wellkeeper_issuer.assembly.engine_records import judge_records
 from wellkeeper_issuer.doctor import engine as judged
 from wellkeeper_issuer.doctor.engine import Command
+from wellkeeper_issuer.fleet.lease import shown
 from wellkeeper_issuer.outside.state.state import has_state
 from wellkeeper_issuer.settings import Settings
 from wellkeeper_node.clock import SystemClock
@@ -34,6 +36,7 @@ _SEEN_SECONDS: Final = 10.0
 _CALL_SECONDS: Final = 5.0
 # As in `status --nodes`.
 _LATELY_SECONDS: Final = 180.0
+_OF_AN_ENGINE_IN_USE: Final = frozenset({"memory", "server"})
 _NETWORK: Final = "Check the address, the firewall, and the user's line in the engine's ACL file."
 
 
@@ -52,10 +55,11 @@ async def check_engine(settings: Settings, address: EngineAddress) -> list[Findi
     try:
         found = [judged.judge_encryption(address), *[await _connects(one) for one in (issuer, nodes)]]
         if all(one.verdict is not Verdict.FAIL for one in found):
-            found += [await _lease(issuer.records), await _follow(issuer, nodes)]
+            found += [await _lease(issuer.records), await _follow(issuer, nodes), await _report(issuer, nodes)]
             found += await _rights(issuer, judged.issuer_rights(address.prefix))
             found += await _rights(nodes, judged.node_rights(address.prefix))
             found += await _info(issuer, address)
+            found += await judge_records(settings, issuer.calls, address)
             found += await _nodes(settings, issuer.records)
         return found
     finally:
@@ -70,6 +74,23 @@ def _users(settings: Settings, address: EngineAddress) -> Iterator[_User]:
         yield _User(name, calls, ValkeyRecords(calls, SystemClock(), "" if name == "issuer" else "check"))
 
 
+async def look_at_engine(settings: Settings, address: EngineAddress) -> list[Finding]:
+    """Return what is wrong with an engine in use: its memory, and what else is among the records. It only reads.
+
+    Raises SettingsError.
+    """
+    issuer, nodes = _users(settings, address)
+    try:
+        found = [await _connects(issuer)]
+        if found[0].verdict is not Verdict.FAIL:
+            found = [one for one in await _info(issuer, address) if one.check in _OF_AN_ENGINE_IN_USE]
+            found += await judge_records(settings, issuer.calls, address)
+        return [one for one in found if one.verdict is not Verdict.OK]
+    finally:
+        await issuer.records.close()
+        await nodes.records.close()
+
+
 async def _connects(user: _User) -> Finding:
     try:
         await user.records.get("heartbeat/issuer")
@@ -82,7 +103,7 @@ async def _lease(issuer: "ValkeyRecords") -> Finding:
     try:
         lease = await issuer.acquire(f"check-{secrets.token_hex(4)}", _LEASE_SECONDS)
         if lease is None:
-            return Finding("lease", Verdict.OK, "", "an issuer has it")
+            return Finding("lease", Verdict.OK, "", f"an issuer has it: {shown(await issuer.holder() or '?')}")
         await issuer.extend(lease, _LEASE_SECONDS)
         await issuer.extend(lease, 0)
     except RecordsError as error:
@@ -118,6 +139,16 @@ async def _follow(issuer: _User, nodes: _User) -> Finding:
     return Finding("follow", Verdict.WARN, "", f"{cause}; {limit}", "Use an engine that is nearer, or less busy.")
 
 
+async def _report(issuer: _User, nodes: _User) -> Finding:
+    """Let a node report, as it does: in a transaction."""
+    key, end = f"{Kind.REPORT}/check-{secrets.token_hex(4)}", SystemClock().now().timestamp() + _RECORD_SECONDS
+    try:
+        await issuer.records.delete(key, expected=await nodes.records.put(key, b"check", expires_at=end))
+    except RecordsError as error:
+        return _failed("report", "nodes", error)
+    return Finding("report", Verdict.OK, "nodes", "a node can report")
+
+
 def _has(update: Update, key: str) -> bool:
     return any(one.key == key for one in update.records)
 
@@ -130,8 +161,12 @@ async def _rights(user: _User, rights: tuple[Mapping[str, Command], Mapping[str,
             replies = await connection.ask(("MULTI",), *tried.values())
     except RecordsError as error:
         return [_failed("rights", user.name, error)]
-    # A refused command has an error as its reply.
-    allowed = [one for one, reply in zip(tried, replies[1:], strict=True) if isinstance(reply, bytes)]
+    from wellkeeper_node.records.engine_errors import is_denied
+
+    found = dict(zip(tried, replies[1:], strict=True))
+    # An engine that is full, or a replica, refuses commands that the user may run.
+    allowed = [one for one in needed if not is_denied(found[one])]
+    allowed += [one for one in forbidden if isinstance(found[one], bytes)]
     return list(judged.judge_rights(user.name, needed, forbidden, allowed))
 
 

@@ -51,7 +51,7 @@ async def wait_until_filled(settings: Settings, since: float, seconds: float = _
         return False
     async with build.state_to_read(settings) as state:
         missing = {f"{Kind.NODE}/{name}" for name in await state.fleet.read_nodes()}
-    keys, manifests = _fleet_keys(settings), fleets.disk(settings).manifests
+    keys, manifests = fleet_keys(settings), fleets.disk(settings).manifests
     engine, manifest = engines.issuer_records(settings, address), b""
     try:
         async with asyncio.timeout(seconds), aclosing(engine.follow(Kind.NODE, Kind.MANIFEST)) as updates:
@@ -86,7 +86,7 @@ async def clear(settings: Settings, address: EngineAddress, lease_seconds: float
     except SettingsError as error:
         return Cleared(0, str(error))
     try:
-        return await _clear(of_issuer, _fleet_keys(settings), nodes, lease_seconds)
+        return await _clear(of_issuer, fleet_keys(settings), nodes, lease_seconds)
     except RecordsError as error:
         return Cleared(0, str(error))
     finally:
@@ -164,7 +164,7 @@ async def _is_deleted(engine: Records, lease: str, key: str, version: str) -> bo
     return True
 
 
-def _fleet_keys(settings: Settings) -> Keys:
+def fleet_keys(settings: Settings) -> Keys:
     keys = FleetKeys(settings.state_dir)
     former = keys.former
     return {key_id(key): key for key in (*keys.trusted, *((former,) if former else ()))}

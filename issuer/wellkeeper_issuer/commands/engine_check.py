@@ -23,7 +23,7 @@ from wellkeeper_node.records.engine import EngineAddress, parse_engine
 def check(url: str | None, config: Path | None, *, as_json: bool) -> None:
     """Try the engine at URL, by default that of the settings: connection, lease, follow, rights, memory, replicas.
 
-    It writes one record, which it deletes again. Exit status: 0 nothing failed, 1 a check failed, 2 usage or settings.
+    It writes two records, which it deletes again. Exit status: 0 nothing failed, 1 a check failed, 2 usage or settings.
     """
     settings = options.read(config, is_for_standbys=True)
     found = interrupts.run(check_engine(settings, address_of(settings, url)))

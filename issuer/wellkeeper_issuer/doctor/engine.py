@@ -24,13 +24,20 @@ def node_rights(prefix: str) -> tuple[Mapping[str, Command], Mapping[str, Comman
         "find records": ("SSCAN", f"{prefix}:publication/", "0"),
         "write reports": ("SET", f"{prefix}:report/check", "x"),
         "publish reports": ("PUBLISH", f"{prefix}:node/", "x"),
+        "send PING": ("PING",),
     }
     return needed, {**_outside(prefix), **_records_of_others(prefix), "run scripts": ("EVAL", "return 1", "0")}
 
 
 def issuer_rights(prefix: str) -> tuple[Mapping[str, Command], Mapping[str, Command]]:
     """Return the same for the issuer's user; what it does with records is tried by doing it."""
-    return {"run scripts": ("EVALSHA", "0" * 40, "1", f"{prefix}:lease")}, _outside(prefix)
+    needed = {
+        "run scripts": ("EVALSHA", "0" * 40, "1", f"{prefix}:lease"),
+        "find records": ("SSCAN", f"{prefix}:publication/", "0"),
+        "follow records": ("SUBSCRIBE", f"{prefix}:node/"),
+        "send PING": ("PING",),
+    }
+    return needed, _outside(prefix)
 
 
 def _outside(prefix: str) -> Mapping[str, Command]:

@@ -1,6 +1,7 @@
 """Check the relay of a fleet, and the nodes behind it."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 RELAY: Final = "relay"
 NODES: Final = "nodes"
+ENGINE: Final = "engine"
 LEASE: Final = "lease"
 UNIT: Final = "wellkeeper-relay.service"
 
@@ -35,6 +37,12 @@ async def check_relay(error: RecordsError | None, unit: Properties, *, is_fed: b
         cause = "it answers, but has no heartbeat of the daemon"
         return [Finding(RELAY, Verdict.FAIL, "", cause, f"Read the reason in {services.log('wellkeeper')}.")]
     return [Finding(RELAY, Verdict.OK, "", "it answers" + (", and the daemon feeds it" if is_fed else ""))]
+
+
+async def check_engine(faults: Sequence[Finding]) -> list[Finding]:
+    """Return `engine`: it answers, has room, forgets nothing, and has only records of this fleet."""
+    found = [replace(one, check=ENGINE) for one in faults]
+    return found or [Finding(ENGINE, Verdict.OK, "", "it answers, and has only records of this fleet")]
 
 
 async def check_lease(words: str, *, has_failed: bool, is_elsewhere: bool, is_standby: bool) -> list[Finding]:

@@ -72,6 +72,11 @@ def unavailable(engine: str, error: Exception, seconds: float) -> UnavailableErr
     return UnavailableError(f"cannot use {engine}", _words(error), _remedy(error) or _CHECK_ADDRESS)
 
 
+def is_denied(reply: object) -> bool:
+    """Return whether the engine does not let this user run a command, or does not have it."""
+    return isinstance(reply, NoPermissionError) or "unknown command" in str(reply)
+
+
 def refusal(engine: str, key: str, error: ResponseError) -> RecordsError:
     """Return why the engine did not store or delete a record."""
     what = f"{engine} refused {key}"

@@ -53,11 +53,11 @@ def open_engine(  # noqa: PLR0913 - the last five are keywords
 class ValkeyRecords:
     """Implements `port.NodeRecords`. It connects with its first call; the owner closes it."""
 
-    def __init__(self, calls: EngineCalls, clock: Clock, node: str) -> None:
+    def __init__(self, calls: EngineCalls, clock: Clock, node: str, strangers: Strangers | None = None) -> None:
         self._calls = calls
         self._clock = clock
         self._node = node
-        self._strangers = Strangers(calls)
+        self._strangers = strangers or Strangers(calls)
 
     async def close(self) -> None:
         await self._calls.close()

@@ -40,8 +40,15 @@ async def test_lease_of_an_engine_that_is_away_is_unknown(program: Program, fold
         more=f"[fleet]\nlisten = ['10.0.0.1:8404']\nrelay = 'unix:{folder}/r'\n[fleet.engine]\naddress = 'redis://127.0.0.1:1'"
     )
     program.make_keys()
+    missing = (await found(program))["engine"]
+    assert (missing.verdict, missing.cause.startswith("the password of the engine is missing: ")) == (
+        Verdict.FAIL,
+        True,
+    )
     EnginePasswords(program.state_dir).make()
-    lease = (await found(program))["lease"]
+    every = await found(program)
+    assert (every["engine"].verdict, every["engine"].subject) == (Verdict.FAIL, "issuer")
+    lease = every["lease"]
     assert (lease.verdict, lease.fix) == (Verdict.FAIL, "Run 'wellkeeper engine check'.")
     assert lease.cause.startswith("the engine cannot be asked who has its lease: ")
 

@@ -6,10 +6,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from wellkeeper_issuer.doctor.fleet import check_lease, check_nodes, check_relay
+from wellkeeper_issuer.doctor.fleet import check_engine, check_lease, check_nodes, check_relay
 from wellkeeper_issuer.fleet.node_status import Behind, NodeStatus
 from wellkeeper_node.errors import RecordsError, UnavailableError
-from wellkeeper_node.findings import Verdict
+from wellkeeper_node.findings import Finding, Verdict
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 GONE = UnavailableError("cannot reach the relay at unix:/r.sock", "No such file or directory", "Check the address.")
@@ -104,3 +104,10 @@ async def test_manifest_that_nears_its_limit_is_a_warning() -> None:
         "the manifest is 81 % full",
         "Use a second issuer.",
     )
+
+
+async def test_engine_is_ok_without_faults() -> None:
+    (found,) = await check_engine([])
+    assert (found.check, found.verdict) == ("engine", Verdict.OK)
+    fault = Finding("memory", Verdict.FAIL, "", "maxmemory-policy is allkeys-lru", "Set it.")
+    assert await check_engine([fault]) == [replace(fault, check="engine")]
