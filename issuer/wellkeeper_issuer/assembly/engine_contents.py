@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from wellkeeper_node.records.engine_calls import EngineCalls
 
 _FILL_SECONDS: Final = 15.0
-# A daemon gives its lease up when it has read the new settings. One that has lost it before, such as by a failover, or
+# A daemon gives its lease up when it has read the new settings. One that has just lost it, such as by a failover, or
 # that is busy with a renewal, lets it end.
 _LEASE_WAIT_SECONDS: Final = 65.0
 _LEASE_PAUSE_SECONDS: Final = 0.2

@@ -165,6 +165,7 @@ class LeasedRecords:
             return
         if self._lease is not None:
             if await self._engine.extend(self._lease, SECONDS):
+                self._was_lost = False  # no other worker of this process wants it, such as after a failover
                 return
             self._lease, self._was_lost = None, True
         self._lease = await self._engine.acquire(self._holder, SECONDS)

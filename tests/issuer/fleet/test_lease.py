@@ -240,6 +240,19 @@ async def test_worker_that_took_the_lease_from_the_next_one_of_its_process_leave
     assert await engine.acquire("b", SECONDS) is None
 
 
+async def test_lease_that_a_failover_lost_and_that_was_kept_since_is_given_back_at_the_end(
+    engine: Unreachable, clock: FakeClock
+) -> None:
+    async with running(issuer(engine, clock)) as former:
+        engine.restart()
+        with pytest.raises(LeaseLostError):
+            await former.put(KEY, MESSAGE)
+        await until_written(former)
+        count = len(clock.slept)
+        await run_tasks_until(lambda: len(clock.slept) > count + 1)
+    assert await engine.acquire("b", SECONDS)
+
+
 async def test_what_concerns_joining_is_not_followed(engine: Unreachable, clock: FakeClock) -> None:
     leased = issuer(engine, clock)
     await engine.put("invite/i", b"x")
