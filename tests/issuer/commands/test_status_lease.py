@@ -67,11 +67,16 @@ def test_status_of_a_standby_without_a_daemon_says_that_it_does_not_take_over(
     assert standby.startswith("this host is a standby for the issuer on ")
     assert why == "'wellkeeper run' does not run here, so this standby does not take over by itself"
     assert following == "Next: sudo wellkeeper promote, if that issuer is lost"
+    assert "this host is a standby" in program.run("reload").err
     write_watch(program.state_dir, Watch(SystemClock().now(), "why", is_expected=False))
     found = program.run("status", "--json").json()
     assert_documented("status", found)
     assert (found["lease"]["holder"], found["takeover"]["why"]) == (None, "why")
     assert "this standby does not take over: why\n" in program.run("status", "--check").err
+    reloaded = program.run("reload")
+    assert (reloaded.exit_code, reloaded.out.startswith(f"read {program.config}: ")) == (0, True), reloaded
+    assert "the daemon of this standby reads it again every five seconds" in reloaded.out
+    assert_documented("reload", program.run("reload", "--json").json())
 
 
 def test_look_of_a_daemon_that_ended_is_not_shown(folder: Path, clock: FakeClock) -> None:
