@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -16,7 +17,7 @@ from tests.relay.messages import WEB1_KEY, signed
 from wellkeeper_client import records
 from wellkeeper_client.records import Kind
 from wellkeeper_issuer.assembly.engine_checks import look_at_engine
-from wellkeeper_issuer.assembly.engine_contents import Cleared, clear, delete, wait_until_filled
+from wellkeeper_issuer.assembly.engine_contents import Cleared, clear, delete, leave, wait_until_filled
 from wellkeeper_issuer.assembly.engine_records import judge_records
 from wellkeeper_issuer.settings import Settings
 from wellkeeper_node.agent.report import Report
@@ -77,6 +78,27 @@ async def test_records_of_others_stay(folder: Path) -> None:
             assert (await clear(settings, made.address)).why == ""
             assert await contents(made) == set(FOREIGN)
             assert await calls.ask(("EXISTS", "{wk}:epoch")) == [1]
+
+
+async def test_former_engine_is_emptied_unless_it_is_the_same_server(folder: Path) -> None:
+    (folder / "other").mkdir()
+    async with engine("valkey", folder, *lines()) as made, engine("redis", folder / "other", *lines()) as other:
+        async with filled(made, folder) as settings:
+            pass
+        away = settings_of(other, folder, "a")
+        same = settings_of(replace(made, host="localhost"), folder, "a")
+        assert await leave(settings, settings) is None
+        assert await leave(settings, same) is None
+        assert "node/web1" in await contents(made)
+        (folder / "issuer.password").rename(folder / "moved")
+        missing = await leave(settings, away)
+        (folder / "moved").rename(folder / "issuer.password")
+        assert missing is not None
+        assert "the password of the engine is missing" in missing.why
+        left = await leave(settings, away)
+        assert left is not None
+        assert (left.count >= 3, left.why) == (True, "")
+        assert await contents(made) == set()
 
 
 async def test_record_that_changes_meanwhile_stays(folder: Path) -> None:

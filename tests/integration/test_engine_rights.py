@@ -36,10 +36,11 @@ class Engine:
 
     server: KeyValueServer
     settings: Settings
+    host: str = "127.0.0.1"
 
     @property
     def address(self) -> EngineAddress:
-        return parse_engine(f"redis://127.0.0.1:{self.server.port}")
+        return parse_engine(f"redis://{self.host}:{self.server.port}")
 
     @asynccontextmanager
     async def user(self, user: EngineUser, node: str = "") -> AsyncIterator[tuple[EngineCalls, ValkeyRecords]]:

@@ -31,6 +31,7 @@ _FILL_SECONDS: Final = 15.0
 _LEASE_WAIT_SECONDS: Final = 65.0
 _LEASE_PAUSE_SECONDS: Final = 0.2
 _LEASE_SECONDS: Final = 60
+_LONGEST_EPOCH: Final = 64
 _AT_ONCE: Final = 128
 
 Keys = Mapping[str, Ed25519PublicKey]
@@ -76,6 +77,38 @@ def _is_new(stored: Stored, keys: Keys, since: float) -> bool:
     except MessageError:
         return False
     return record.key == stored.key and record.issued_at >= int(since)
+
+
+async def leave(former: Settings, now: Settings) -> Cleared | None:
+    """Delete what the engine of the former settings has of this fleet; None if there was none, or it is still in use.
+
+    One server may have several addresses, such as that of Sentinels.
+    """
+    before, after = engines.engine_address(former), engines.engine_address(now)
+    if before is None or (after and _place(before) == _place(after)):
+        return None
+    try:
+        if after and await _epoch(former, before) == await _epoch(now, after):
+            return None
+    except (RecordsError, SettingsError) as error:
+        return Cleared(0, str(error))
+    return await clear(former, before)
+
+
+def _place(address: EngineAddress) -> tuple[object, ...]:
+    return address.hosts, address.service, address.database, address.prefix
+
+
+async def _epoch(settings: Settings, address: EngineAddress) -> bytes | None:
+    """Return the random id of what the engine has. Raises RecordsError and SettingsError."""
+    calls, _ = engines.calls(settings, address)
+    from wellkeeper_node.records.engine_keys import EPOCH
+
+    try:
+        (found,) = await calls.ask(("GETRANGE", calls.key(EPOCH), 0, _LONGEST_EPOCH))
+    finally:
+        await calls.close()
+    return found or None
 
 
 async def clear(settings: Settings, address: EngineAddress, lease_seconds: float = _LEASE_WAIT_SECONDS) -> Cleared:

@@ -8,7 +8,7 @@ import click
 
 from wellkeeper_issuer.assembly import build, engines, fleets
 from wellkeeper_issuer.assembly.engine_checks import check_engine
-from wellkeeper_issuer.assembly.engine_contents import Cleared, clear, wait_until_filled
+from wellkeeper_issuer.assembly.engine_contents import Cleared, leave, wait_until_filled
 from wellkeeper_issuer.commands import fleet_drop_in
 from wellkeeper_issuer.commands.engine_check import parse_url
 from wellkeeper_issuer.commands.terminal import findings, interrupts
@@ -26,8 +26,8 @@ from wellkeeper_node.happened import Happened, What
 from wellkeeper_node.wording import counted
 
 _ENGINE: Final = "engine"
-_DELETES: Final = "Deleting the records of this fleet in the engine takes up to a minute."
-_DELETE: Final = "Delete the keys there that begin with its prefix, by default '{wk}:'."
+_DELETES: Final = "Deleting the records of this fleet in the former engine takes up to a minute."
+_DELETE: Final = "If nothing uses it any more, delete the keys there that begin with its prefix, by default '{wk}:'."
 _ONLY_OURS: Final = "Write or delete [fleet.engine] there, and run 'wellkeeper reload'."
 _file_type: Final = click.Path(path_type=Path, dir_okay=False, resolve_path=True)
 
@@ -49,7 +49,7 @@ def use(url: str | None, config: Path | None, *, is_none: bool, as_json: bool, *
     Tries the engine, writes issuer.d/fleet.toml, copies the records, and sends each node the address and the nodes'
     password, sealed. Nodes move by themselves. Nothing is written if a check fails (exit status 1).
 
-    --none deletes the records of this fleet in the engine, and no others.
+    --none, or a URL of another engine, deletes the records of this fleet in the former engine, and no others.
     """
     if is_none == (url is not None):
         raise click.UsageError("give either URL or --none")
@@ -66,10 +66,9 @@ def use(url: str | None, config: Path | None, *, is_none: bool, as_json: bool, *
     details = {"engine": settings.fleet.engine.address or "none"}
     build.history(settings.state_dir).add(*(Happened(What.SETTINGS_WRITTEN, str(file), details) for file in written))
     is_filled = interrupts.run(spread(settings, has_changed=bool(written)))
-    if is_none and written:
-        click.echo(_DELETES, err=True)
-    cleared = interrupts.run(_clear(sources)) if is_none else None
-    lines = _lines(written, is_filled=is_filled) if cleared is None else _lines_of_none(written, cleared)
+    cleared = interrupts.run(_clear(sources, settings))
+    lines = _lines_of_none(written) if is_none else _lines(written, is_filled=is_filled)
+    lines += _lines_of_former(cleared) if cleared and written else []
     _show(found, _to_json(settings, written, cleared, is_filled=is_filled), lines, as_json=as_json)
 
 
@@ -111,14 +110,15 @@ async def spread(settings: Settings, *, has_changed: bool) -> bool:
     return await wait_until_filled(settings, since)
 
 
-async def _clear(former: Sources) -> Cleared:
-    """Delete what the engine of the former settings has of this fleet; nothing without one."""
+async def _clear(former: Sources, settings: Settings) -> Cleared | None:
+    """Delete what the engine of the former settings has of this fleet; None without another one than now."""
     try:
-        settings = check(former)
-        address = engines.engine_address(settings)
+        before = check(former)
     except SettingsError as error:
         return Cleared(0, str(error))
-    return await clear(settings, address) if address else Cleared(0)
+    if before.fleet.engine.address not in {None, settings.fleet.engine.address}:
+        click.echo(_DELETES, err=True)
+    return await leave(before, settings)
 
 
 def _written(written: Sequence[Path]) -> list[str]:
@@ -135,12 +135,14 @@ def _lines(written: Sequence[Path], *, is_filled: bool) -> list[str]:
     ]
 
 
-def _lines_of_none(written: Sequence[Path], cleared: Cleared) -> list[str]:
+def _lines_of_none(written: Sequence[Path]) -> list[str]:
+    return [*_written(written), "Nodes follow only the relay again."]
+
+
+def _lines_of_former(cleared: Cleared) -> list[str]:
     if cleared.why:
-        end = [f"note   the engine may still have records of this fleet: {cleared.why}", _DELETE]
-    else:
-        end = [f"deleted {counted(cleared.count, 'record')} of this fleet in the engine"] if written else []
-    return [*_written(written), "Nodes follow only the relay again.", *end]
+        return [f"note   the former engine may still have records of this fleet: {cleared.why}", _DELETE]
+    return [f"deleted {counted(cleared.count, 'record')} of this fleet in the former engine"]
 
 
 def _to_json(

@@ -111,7 +111,7 @@ def test_engine_of_settings_that_cannot_be_read_is_not_used_any_more(ready: Prog
     drop_in(ready).write_text(f"{FLEET}\n[fleet.engine]\naddress = 'http://10.0.0.9'\n")
     finished = ready.run("engine", "use", "--none")
     assert finished.exit_code == 0, finished
-    assert "note   the engine may still have records of this fleet: " in finished.out
+    assert "note   the former engine may still have records of this fleet: " in finished.out
     assert "Nodes follow only the relay again." in finished.out
 
 
@@ -123,15 +123,15 @@ def test_engine_is_not_used_any_more_and_listen_keeps_one(ready: Program) -> Non
     finished = ready.run("engine", "use", "--none")
     assert finished.exit_code == 0, finished
     assert "Nodes follow only the relay again." in finished.out
-    assert "note   the engine may still have records of this fleet: cannot use the engine" in finished.out
-    assert "Delete the keys there that begin with its prefix" in finished.out
+    assert "note   the former engine may still have records of this fleet: cannot use the engine" in finished.out
+    assert "delete the keys there that begin with its prefix" in finished.out
     assert "takes up to a minute" in finished.err
     assert tomllib.loads(drop_in(ready).read_text()) == {"fleet": {"listen": ["10.0.0.2:8404"]}}
     again = ready.run("engine", "use", "--none")
     assert again.out == "kept   the settings, which are up to date\nNodes follow only the relay again.\n"
     reported = ready.run("engine", "use", "--none", "--json").json()
     assert_documented("engine use", reported)
-    assert (reported["engine"], reported["deleted"], reported["not_deleted"]) == (None, 0, None)
+    assert (reported["engine"], reported["deleted"], reported["not_deleted"]) == (None, None, None)
     events = ready.run("history", "--json").json()["events"]
     found = [one["details"] for one in events if one["subject"] == str(drop_in(ready))]
     assert found == [{"listen": "10.0.0.2:8404"}, {"engine": "none"}]
