@@ -107,7 +107,7 @@ async def test_standby_takes_over_in_the_middle_of_a_renewal_and_the_former_writ
                 await until(lambda: '"logger": "run"' in successor.log)  # at least two looks, five seconds apart
                 await renew(site)
                 assert issued(ca) - count <= 2
-                await come_back(site)
+                await come_back(site, successor)
             assert issued(ca) - count <= 2
 
 
@@ -122,8 +122,8 @@ async def renew(site: Site) -> None:
         await node.until_it_serves_that_of(standby, "web", NAME)
 
 
-async def come_back(site: Site) -> None:
-    """Start the former issuer and its relay again: it waits, and says so."""
+async def come_back(site: Site, successor: IssuerDaemon) -> None:
+    """Start the former issuer and its relay again: it waits, and says so, also while its successor restarts."""
     fleet = site.fleet
     await fleet.relay.process.start(fleet.relay.is_ready)
     async with IssuerDaemon(fleet.host.issuer) as daemon:
@@ -131,6 +131,15 @@ async def come_back(site: Site) -> None:
         refused = await fleet.host.issuer.run("renew", "web", "--force")
         assert (refused.exit_code, "another issuer feeds the engine" in refused.err) == (1, True), refused
         assert "another issuer has the lease of the engine" in (await fleet.host.issuer.run_well("status")).out
+        assert (await successor.end(signal.SIGTERM)).exit_code == 0
+        for _ in range(5):  # the former one asks every two seconds, and leaves it to the newer one
+            assert await site.engine.holder() is None
+            await asyncio.sleep(1)
+        async with IssuerDaemon(site.standby, site.standby.environment):
+            while "this host has the lease of the engine" not in (await site.standby.run_well("status")).out:
+                pass
+            refused = await fleet.host.issuer.run("renew", "web", "--force")
+            assert (refused.exit_code, "another issuer feeds the engine" in refused.err) == (1, True), refused
     relay = RelayRecords(f"unix:{fleet.relay.issuer_socket}", SystemClock())
     assert await relay.get("heartbeat/issuer") is None
     await relay.close()
