@@ -24,6 +24,7 @@ from wellkeeper_node.resolver import DaemonResolver
 MOST_BYTES: Final = 8 * 1024 * 1024
 # A line has a length, a status or an error.
 _LONGEST_LINE: Final = 64 * 1024
+_LAST_PORT: Final = 65535
 
 Command = tuple[str | bytes | int, ...]
 Reply = Any
@@ -181,31 +182,36 @@ class EngineConnection(AbstractConnection):
 
 
 async def connect(access: Access) -> EngineConnection:
-    """Return a connection to the engine, or to the primary that the first Sentinel names which knows it.
+    """Return a connection to the engine, or to the first primary that answers of those that the Sentinels name.
 
-    Raises RedisError and OSError.
+    A Sentinel that others do not reach may name a former one. Raises RedisError and OSError.
     """
-    hosts: Sequence[tuple[str, int]] = access.address.hosts or (("", 0),)
-    if access.address.service:
-        hosts = [await _primary(access)]
-    connection = EngineConnection(access, *hosts[0])
-    await _open(connection, access.connect_seconds)
-    return connection
-
-
-async def _primary(access: Access) -> tuple[str, int]:
-    failures: dict[str, Exception] = {}
-    for host, port in access.address.hosts:
-        sentinel = EngineConnection(access, host, port, is_sentinel=True)
+    address = access.address
+    if not address.service:
+        return await _opened(EngineConnection(access, *(address.hosts or (("", 0),))[0]))
+    failures, tried = dict[str, Exception](), dict[tuple[str, int], Exception]()
+    for host, port in address.hosts:
         try:
-            await _open(sentinel, access.connect_seconds)
-            (found,) = await sentinel.ask(("SENTINEL", "GET-MASTER-ADDR-BY-NAME", access.address.service))
-            return _place(found)
+            place = await _primary(access, host, port)
         except Exception as error:  # noqa: BLE001 - another Sentinel may know it
             failures[f"{host}:{port}"] = error
-        finally:
-            await sentinel.disconnect(nowait=True)
-    raise SentinelsError(access.address.service, failures)
+            continue
+        try:
+            if place not in tried:
+                return await _opened(EngineConnection(access, *place))
+        except Exception as error:  # noqa: BLE001 - another Sentinel may name another one
+            tried[place] = error
+    raise next(iter(tried.values()), SentinelsError(address.service, failures))
+
+
+async def _primary(access: Access, host: str, port: int) -> tuple[str, int]:
+    """Ask this Sentinel."""
+    sentinel = await _opened(EngineConnection(access, host, port, is_sentinel=True))
+    try:
+        (found,) = await sentinel.ask(("SENTINEL", "GET-MASTER-ADDR-BY-NAME", access.address.service))
+        return _place(found)
+    finally:
+        await sentinel.disconnect(nowait=True)
 
 
 def _place(reply: Reply) -> tuple[str, int]:
@@ -215,13 +221,16 @@ def _place(reply: Reply) -> tuple[str, int]:
     if reply is None:
         raise UnknownServiceError("it does not monitor this service")
     name, number = (one.decode() for one in reply)
+    if not 0 < int(number) <= _LAST_PORT:
+        raise ValueError(f"it names the port {number:.20}")
     return name, int(number)
 
 
-async def _open(connection: EngineConnection, seconds: float) -> None:
+async def _opened(connection: EngineConnection) -> EngineConnection:
     try:
-        async with asyncio.timeout(seconds):
+        async with asyncio.timeout(connection.socket_connect_timeout):
             await connection.connect()  # type: ignore[no-untyped-call]
     except BaseException:
         await connection.disconnect(nowait=True)
         raise
+    return connection

@@ -13,7 +13,7 @@ from stand.key_value import KeyValueServer, Server, as_options, tls_lines
 from stand.ports import free_port
 from tests.engines import CALL_SECONDS, Follower, records_at, until
 from tests.fakes import FakeClock
-from tests.played_engine import played_engine
+from tests.played_engine import array, bulk, played_engine
 from wellkeeper_client.record_state import version_of
 from wellkeeper_client.records import Kind
 from wellkeeper_node.errors import RecordRefusedError, UnavailableError
@@ -168,18 +168,9 @@ async def test_sentinels_that_do_not_answer_are_named(clock: FakeClock) -> None:
     await records.close()
 
 
-@pytest.mark.parametrize(
-    ("reply", "why"),
-    [
-        (b"-ERR unknown command 'SENTINEL'\r\n", "unknown command 'SENTINEL'"),
-        (b"-NOPERM no permissions\r\n", r"no permissions\. Check user and password of the Sentinels"),
-        (b"", "it did not answer in time"),
-    ],
-    ids=["another server", "without rights", "silent"],
-)
-async def test_server_that_answers_instead_of_a_sentinel_is_named(
-    stack: AsyncExitStack, reply: bytes, why: str
-) -> None:
+async def played_sentinel(stack: AsyncExitStack, reply: bytes) -> int:
+    """Start one that replies this; return its port."""
+
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"fleet\r\n")
         writer.write(reply)
@@ -187,7 +178,38 @@ async def test_server_that_answers_instead_of_a_sentinel_is_named(
         writer.close()
 
     server = await stack.enter_async_context(await asyncio.start_server(answer, "127.0.0.1", 0))
-    port = server.sockets[0].getsockname()[1]
+    port: int = server.sockets[0].getsockname()[1]
+    return port
+
+
+async def test_sentinel_that_names_a_former_primary_is_not_the_last_one_asked(
+    stack: AsyncExitStack, tmp_path: Path
+) -> None:
+    running = await stack.enter_async_context(KeyValueServer("redis", tmp_path / "engine"))
+    gone, there = (array(bulk(b"127.0.0.1"), bulk(b"%d" % port)) for port in (free_port(), running.port))
+    ports = [await played_sentinel(stack, reply) for reply in (gone, gone, there)]
+    hosts = [f"127.0.0.1:{port}" for port in ports]
+    records = opened(stack, f"redis+sentinel://{','.join(hosts)}/fleet", "", "")
+    assert await records.get("bundle/www") is None
+    former = opened(stack, f"redis+sentinel://{','.join(hosts[:2])}/fleet", "", "")
+    with pytest.raises(UnavailableError, match="Connect call failed"):
+        await former.get("bundle/www")
+
+
+@pytest.mark.parametrize(
+    ("reply", "why"),
+    [
+        (b"-ERR unknown command 'SENTINEL'\r\n", "unknown command 'SENTINEL'"),
+        (b"-NOPERM no permissions\r\n", r"no permissions\. Check user and password of the Sentinels"),
+        (b"", "it did not answer in time"),
+        (array(bulk(b"127.0.0.1"), bulk(b"9" * 30)), "it names the port 99999"),
+    ],
+    ids=["another server", "without rights", "silent", "a port that is none"],
+)
+async def test_server_that_answers_instead_of_a_sentinel_is_named(
+    stack: AsyncExitStack, reply: bytes, why: str
+) -> None:
+    port = await played_sentinel(stack, reply)
     address = parse_engine(f"redis+sentinel://127.0.0.1:{port}/fleet")
     records = open_engine(address, "", "", FakeClock(), call_seconds=0.25 if not reply else CALL_SECONDS)
     stack.push_async_callback(records.close)
