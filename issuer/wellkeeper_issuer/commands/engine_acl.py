@@ -45,9 +45,9 @@ def acl(url: str | None, node_user: str | None, config: Path | None, *, as_json:
 
 def _lines(users: tuple[engines.User, ...], made: tuple[Path, ...]) -> Iterator[str]:
     yield from (f"wrote  {path}" for path in made)
-    yield "# Of the ACL file of the engine (aclfile); 'ACL LOAD' reads it again."
+    yield "# Of the ACL file of the engine (aclfile), which must have no comments; 'ACL LOAD' reads it again."
     yield from (one.line for one in users)
-    yield "# If the engine is used for nothing else, also:"
+    yield "# If the engine is used for nothing else, also the following; else its default user needs a password."
     yield f"# {engine_acl.DEDICATED}"
     yield ""
     yield "# Of its configuration (valkey.conf or redis.conf)."
