@@ -1,10 +1,12 @@
 """Make what concerns the engine from the settings."""
 
+import ssl
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, urlencode, urlsplit, urlunsplit
 
+from wellkeeper_client.foreign_text import one_line
 from wellkeeper_issuer.errors import SettingsError
 from wellkeeper_issuer.fleet import engine_acl
 from wellkeeper_issuer.fleet.engine_acl import EngineUser
@@ -149,4 +151,9 @@ def _ca_pem(address: EngineAddress) -> str:
         why = f"it has {len(found)} bytes, at most {_LONGEST_CA} are possible, because each node gets it"
         remedy = "Name a file with only the CA of the engine; a CA of the system needs no '?ca='."
         raise SettingsError(f"cannot use the CA file of the engine {address.ca_file}", why, remedy)
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=found)
+    except (ssl.SSLError, ValueError) as error:
+        why, remedy = f"it has no certificate: {one_line(error)}", "Write the certificate of the CA there, as PEM."
+        raise SettingsError(f"cannot use the CA file of the engine {address.ca_file}", why, remedy) from error
     return found

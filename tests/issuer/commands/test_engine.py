@@ -164,11 +164,21 @@ def test_ca_file_that_is_too_long_for_the_nodes_is_refused(ready: Program, tmp_p
     assert drop_in(ready).read_text() == FLEET
 
 
-@pytest.mark.parametrize("text", ["", "short", "two words and more", "first-line\nsecond-line\n"])
+@pytest.mark.parametrize("text", ["", "not PEM\n", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"])
+def test_ca_file_without_a_certificate_is_refused(ready: Program, tmp_path: Path, text: str) -> None:
+    ready.run("engine", "acl")
+    file = tmp_path / "ca.pem"
+    file.write_text(text)
+    finished = ready.run("engine", "use", f"rediss://127.0.0.1:{free_port()}?ca={file}")
+    assert finished.exit_code == 2
+    assert f"cannot use the CA file of the engine {file} it has no certificate: " in " ".join(finished.err.split())
+
+
+@pytest.mark.parametrize("text", ["", "short", "two words and more", "first-line\nsecond-line\n", "\udcff" * 20])
 def test_password_of_another_form_is_refused(ready: Program, tmp_path: Path, text: str) -> None:
     path = tmp_path / "password"
     path.touch(0o600)
-    path.write_text(text)
+    path.write_text(text, errors="surrogateescape")
     finished = ready.run("engine", "use", "redis://127.0.0.1", "--password-file", str(path))
     assert "it must have one line of 8 to 256 ASCII characters" in " ".join(finished.err.split())
 

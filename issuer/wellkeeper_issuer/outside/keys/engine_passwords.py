@@ -45,9 +45,10 @@ def read_password(path: Path, remedy: str = _MAKE) -> str:
         lines = path.read_text().splitlines()
     except FileNotFoundError as error:
         raise SettingsError("the password of the engine is missing", f"{path} does not exist", remedy) from error
-    except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", None) or str(error)
-        raise SettingsError(f"cannot read {path}", why, "Run the command as root.") from error
+    except UnicodeDecodeError:
+        lines = []
+    except OSError as error:
+        raise SettingsError(f"cannot read {path}", str(error.strerror), "Run the command as root.") from error
     if len(lines) != 1 or not _PASSWORD.fullmatch(lines[0]):
         why = "it must have one line of 8 to 256 ASCII characters without spaces"
         raise SettingsError(f"cannot use {path}", why, "Write only the password there.")
