@@ -86,6 +86,6 @@ CHECKS: Final[tuple[Check[CheckContext], ...]] = (
     Check((fleet.RELAY,), _relay, is_cheap=True),
     # The daemon notifies the administrator of nodes itself.
     Check((fleet.NODES,), _nodes),
-    Check((fleet.ENGINE,), _engine),
+    Check((fleet.ENGINE,), _engine, is_cheap=True),
     Check((fleet.LEASE,), _lease),
 )
