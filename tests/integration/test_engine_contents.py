@@ -95,6 +95,13 @@ async def test_former_engine_is_emptied_unless_it_is_the_same_server(folder: Pat
         (folder / "moved").rename(folder / "issuer.password")
         assert missing is not None
         assert "the password of the engine is missing" in missing.why
+        async with made.user(ISSUER) as (calls, _):
+            (epoch,) = await calls.ask(("GET", "{wk}:epoch"))
+            await calls.ask(("DEL", "{wk}:epoch"), ("SADD", "{wk}:epoch", "x"))
+            odd = await leave(settings, away)
+            await calls.ask(("SET", "{wk}:epoch", epoch))
+        assert odd is not None
+        assert "WRONGTYPE" in odd.why
         left = await leave(settings, away)
         assert left is not None
         assert (left.count >= 3, left.why) == (True, "")

@@ -18,7 +18,7 @@ from wellkeeper_issuer.errors import SettingsError
 from wellkeeper_issuer.outside.keys.fleet_keys import FleetKeys
 from wellkeeper_issuer.outside.state.state import has_state
 from wellkeeper_issuer.settings import Settings
-from wellkeeper_node.errors import ConflictError, RecordsError
+from wellkeeper_node.errors import ConflictError, RecordsError, UnavailableError
 from wellkeeper_node.records.engine import EngineAddress
 from wellkeeper_node.records.port import Records
 
@@ -99,8 +99,8 @@ def _place(address: EngineAddress) -> tuple[object, ...]:
     return address.hosts, address.service, address.database, address.prefix
 
 
-async def _epoch(settings: Settings, address: EngineAddress) -> bytes | None:
-    """Return the random id of what the engine has. Raises RecordsError and SettingsError."""
+async def _epoch(settings: Settings, address: EngineAddress) -> bytes:
+    """Return the random id of what the engine has, b"" without one. Raises RecordsError and SettingsError."""
     calls, _ = engines.calls(settings, address)
     from wellkeeper_node.records.engine_keys import EPOCH
 
@@ -108,7 +108,9 @@ async def _epoch(settings: Settings, address: EngineAddress) -> bytes | None:
         (found,) = await calls.ask(("GETRANGE", calls.key(EPOCH), 0, _LONGEST_EPOCH))
     finally:
         await calls.close()
-    return found or None
+    if not isinstance(found, bytes):
+        raise UnavailableError(f"cannot compare {calls.name} with the other one", str(found))
+    return found
 
 
 async def clear(settings: Settings, address: EngineAddress, lease_seconds: float = _LEASE_WAIT_SECONDS) -> Cleared:

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from redis.exceptions import (
+    AskError,
     AuthenticationError,
     BusyLoadingError,
     MasterDownError,
@@ -38,6 +39,7 @@ _REMEDIES: Final[Sequence[tuple[type[Exception], str]]] = (
     (BusyLoadingError, "Wait until it has loaded its data."),
     (ReadOnlyError, _PRIMARY),
     (MasterDownError, _PRIMARY),
+    (AskError, "Use a server that is not part of a cluster."),
 )
 # Words of Redis and Valkey in other refusals, and of OpenSSL.
 _REMEDIES_BY_WORDS: Final = {

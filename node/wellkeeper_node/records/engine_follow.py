@@ -47,7 +47,7 @@ class EngineFollower:
         self._kinds = kinds
         self._node = node
         self._strangers = strangers
-        self._epoch: Reply = b""
+        self._epoch = b""
         self._is_replaced = False
 
     async def follow(self) -> AsyncGenerator[Update, None]:
@@ -56,7 +56,8 @@ class EngineFollower:
             channels = [self._calls.key(engine_keys.channel(kind, self._node)) for kind in self._kinds]
             await news.subscribe(channels)
             while True:
-                (self._epoch,) = await self._calls.ask(self._ask_epoch)
+                (epoch,) = await self._calls.ask(self._ask_epoch)
+                self._epoch = _checked(epoch)
                 self._is_replaced = False
                 async for update in _updates(self._snapshot(), is_snapshot=True):
                     yield update
@@ -98,8 +99,8 @@ class EngineFollower:
     async def _read(self, keys: Sequence[str]) -> AsyncGenerator[dict[str, Stored | None], None]:
         """Yield what is under at most _MOST_KEYS keys, about a megabyte at once; None for what is not a record."""
         epoch, *first = await self._calls.ask(self._ask_epoch, *(self._look(key, _FIRST_BYTES) for key in keys))
-        self._is_replaced |= bool(self._epoch) and epoch != self._epoch
-        self._epoch = epoch
+        former, self._epoch = self._epoch, _checked(epoch)
+        self._is_replaced |= bool(former) and former != self._epoch
         replies = dict(zip(keys, first, strict=True))
         for some in _batches(list(replies)):
             cut = [key for key in some if isinstance(replies[key], bytes) and len(replies[key]) >= _FIRST_BYTES]
@@ -186,6 +187,17 @@ def _keys(message: Reply) -> list[str]:
             return [key.decode("ascii", "replace")]
         case _:
             return []
+
+
+def _checked(epoch: Reply) -> bytes:
+    """Return the epoch. Each refusal would differ from the last one, and begin a snapshot at once."""
+    match epoch:
+        case bytes():
+            return epoch
+        case ResponseError():
+            raise epoch
+        case _:
+            raise ValueError(f"unexpected reply {epoch!r:.60}")
 
 
 def _scanned(reply: Reply) -> tuple[bytes, list[bytes]]:

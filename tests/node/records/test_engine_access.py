@@ -106,6 +106,7 @@ async def test_wrong_password_ca_or_protocol_is_named(
         ("DENIED Redis is running in protected mode because", "Write 'user default off' into the engine's ACL file"),
         ("ERR DB index is out of range", "Name a database that the engine has"),
         ("MASTERDOWN Link with MASTER is down", "Name the engine's primary"),
+        ("MOVED 7 10.0.0.2:6379", "Use a server that is not part of a cluster"),
         ("LOADING Redis is loading", "Wait until it has loaded its data"),
     ],
 )

@@ -1,6 +1,7 @@
 """An engine that sends anything: it is unavailable, and neither takes memory nor keeps honest records away."""
 
 import asyncio
+import itertools
 import subprocess
 import sys
 import tracemalloc
@@ -163,6 +164,25 @@ async def test_value_that_is_no_record_counts_as_absent(kind: Kind, tmp_path: Pa
 async def test_directory_that_is_none_makes_it_unavailable(scanned: bytes, tmp_path: Path, clock: FakeClock) -> None:
     with pytest.raises(UnavailableError, match="unexpected reply"):
         await snapshot(Engine(sscan=lambda _: scanned), tmp_path, clock, Kind.BUNDLE)
+
+
+@pytest.mark.parametrize(
+    ("reply", "why"),
+    [(b"-WRONGTYPE Operation\r\n", "Another program uses these keys"), (b":1\r\n", "unexpected reply")],
+)
+@pytest.mark.parametrize("honest", [0, 1])
+async def test_epoch_that_is_none_makes_it_unavailable(
+    reply: bytes, why: str, honest: int, tmp_path: Path, clock: FakeClock
+) -> None:
+    asked = itertools.count()
+
+    def values(command: Sequence[bytes]) -> bytes:
+        if command[1].endswith(b"epoch"):
+            return bulk(b"first") if next(asked) < honest else reply
+        return bulk(HONEST)
+
+    with pytest.raises(UnavailableError, match=why):
+        await snapshot(Engine(getrange=values), tmp_path, clock, Kind.BUNDLE)
 
 
 async def test_directory_without_an_end_makes_it_unavailable(tmp_path: Path, clock: FakeClock) -> None:
