@@ -67,8 +67,8 @@ def use(url: str | None, config: Path | None, *, is_none: bool, as_json: bool, *
     build.history(settings.state_dir).add(*(Happened(What.SETTINGS_WRITTEN, str(file), details) for file in written))
     is_filled = interrupts.run(spread(settings, has_changed=bool(written)))
     cleared = interrupts.run(_clear(sources, settings))
-    lines = _lines_of_none(written) if is_none else _lines(written, is_filled=is_filled)
-    lines += _lines_of_former(cleared) if cleared and written else []
+    lines = [*_written(written), *(_lines_of_former(cleared) if cleared and written else [])]
+    lines += ["Nodes follow only the relay again."] if is_none else _lines_of_new(is_filled=is_filled)
     _show(found, _to_json(settings, written, cleared, is_filled=is_filled), lines, as_json=as_json)
 
 
@@ -92,7 +92,7 @@ def _prepare(path: Path, sources: Sources, table: Mapping[str, str] | None) -> t
 async def _try(settings: Settings) -> list[Finding]:
     found = await check_engine(settings, engines.required_address(settings))
     engines.node_access(settings)  # what nodes get must be usable, too
-    return found
+    return [one for one in found if one.check != "nodes"]  # they do not know of it yet
 
 
 async def spread(settings: Settings, *, has_changed: bool) -> bool:
@@ -125,18 +125,10 @@ def _written(written: Sequence[Path]) -> list[str]:
     return [f"wrote  {path}" for path in written] or ["kept   the settings, which are up to date"]
 
 
-def _lines(written: Sequence[Path], *, is_filled: bool) -> list[str]:
+def _lines_of_new(*, is_filled: bool) -> list[str]:
     if not is_filled:
-        return [*_written(written), "note   the engine does not have all records yet; the daemon copies them"]
-    return [
-        *_written(written),
-        "copied the records",
-        "Next: sudo wellkeeper engine check, which shows the nodes that have moved",
-    ]
-
-
-def _lines_of_none(written: Sequence[Path]) -> list[str]:
-    return [*_written(written), "Nodes follow only the relay again."]
+        return ["note   the engine does not have all records yet; the daemon copies them"]
+    return ["copied the records", "Next: sudo wellkeeper engine check, which shows the nodes that have moved"]
 
 
 def _lines_of_former(cleared: Cleared) -> list[str]:

@@ -114,6 +114,9 @@ def _memory(info: Mapping[str, str]) -> Iterator[Finding]:
     elif not limit:
         cause = "there is no limit: a node can fill the host's memory with reports"
         yield Finding("memory", Verdict.WARN, "", cause, "Set 'maxmemory 512mb' in its configuration.")
+    elif used >= limit:
+        cause = f"it is full, and refuses writes: {used / 2**20:.0f} of {limit / 2**20:.0f} MiB are in use"
+        yield Finding("memory", Verdict.FAIL, "", cause, "Raise maxmemory in its configuration.")
     elif used > limit * _NEARLY_FULL:
         cause = f"{used / limit:.0%} of {limit / 2**20:.0f} MiB are in use"
         yield Finding("memory", Verdict.WARN, "", cause, "Raise maxmemory in its configuration.")

@@ -29,7 +29,7 @@ _CERTIFICATE: Final = (
     "Name the file of its CA ('?ca=FILE' in the address), and the host as its certificate does; Sentinels must name the"
     " primary so, too."
 )
-_RIGHTS: Final = "Give this user the rights that it needs in the engine's ACL."
+_RIGHTS: Final = "Give this user the rights that it needs in the engine's ACL, by the lines of 'wellkeeper engine acl'."
 _PRIMARY: Final = "Name the engine's primary in the settings, or its Sentinels."
 # How Valkey and Redis say that a script may not do something.
 _IN_SCRIPTS: Final = ("ACL failure", "The user executing the script can't")

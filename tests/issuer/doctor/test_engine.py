@@ -45,6 +45,7 @@ def test_engine_that_is_set_up_well_is_ok() -> None:
         ("memory", Verdict.FAIL, "maxmemory-policy is unknown", {"maxmemory_policy": None}),
         ("memory", Verdict.WARN, "there is no limit", {"maxmemory": "0"}),
         ("memory", Verdict.WARN, "90% of 100 MiB are in use", {"used_memory": "94371840"}),
+        ("memory", Verdict.FAIL, "it is full, and refuses writes: 100 of 100 MiB", {"used_memory": "104857600"}),
         ("persistence", Verdict.WARN, "it keeps no append-only file", {"aof_enabled": "0"}),
         ("replicas", Verdict.FAIL, "its role is slave", {"role": "slave"}),
         ("replicas", Verdict.WARN, "no replica is connected", {"address": SENTINELS}),
