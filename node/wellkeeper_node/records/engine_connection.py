@@ -124,8 +124,19 @@ class EngineConnection(AbstractConnection):
     async def _streams(self) -> Streams:
         if self._address.socket:
             return await asyncio.open_unix_connection(self._address.socket, limit=_LONGEST_LINE)
-        (first, *_) = await DaemonResolver().resolve(self._host, self._port)
-        address, port = first["host"], first["port"]
+        failures = list[OSError]()
+        for address, port in await self.addresses():
+            try:
+                return await self._stream_to(address, port)
+            except OSError as error:  # a host may have an address at which the engine does not listen
+                failures.append(error)
+        raise failures[0]
+
+    async def addresses(self) -> Sequence[tuple[str, int]]:
+        """Return those of the host, at least one. Raises OSError."""
+        return [(one["host"], one["port"]) for one in await DaemonResolver().resolve(self._host, self._port)]
+
+    async def _stream_to(self, address: str, port: int) -> Streams:
         if not self._address.is_encrypted:
             if not relay_wire.is_private(address):
                 why = f"{self._host} has the public address {address}: use rediss:// or a VPN"

@@ -1,12 +1,13 @@
 """Access to an engine: TLS, users with few rights, addresses that are public."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Final
 
 import pytest
+from redis.exceptions import RedisError
 
 from stand.certificates import ServerCertificate, make_server_certificate
 from stand.key_value import KeyValueServer, Server, as_options, tls_lines
@@ -160,6 +161,27 @@ async def test_name_with_a_public_address_is_refused_without_tls(clock: FakeCloc
     stack.push_async_callback(records.close)
     with pytest.raises(UnavailableError, match=r"134744072 has the public address 8\.8\.8\.8"):
         await records.get("bundle/www")
+
+
+class TwoAddresses(EngineConnection):
+    """A connection to a host with two addresses: at one nothing listens, and at the other perhaps, at `port`."""
+
+    port = 0
+
+    async def addresses(self) -> Sequence[tuple[str, int]]:
+        return [("127.0.0.1", 1), ("127.0.0.1", self.port)]
+
+
+async def test_next_address_of_a_host_is_tried(stack: AsyncExitStack, tmp_path: Path) -> None:
+    running = await stack.enter_async_context(KeyValueServer("redis", tmp_path / "engine"))
+    access = Access(parse_engine("redis://engine"), "", "", CALL_SECONDS, CALL_SECONDS)
+    connection = TwoAddresses(access, "engine")
+    with pytest.raises(RedisError, match="Connect call failed"):
+        await connection.connect()  # type: ignore[no-untyped-call]
+    connection.port = running.port
+    await connection.connect()  # type: ignore[no-untyped-call]
+    assert await connection.ask(("PING",)) == [b"PONG"]
+    await connection.disconnect(nowait=True)
 
 
 async def test_sentinels_that_do_not_answer_are_named(clock: FakeClock) -> None:
