@@ -1,7 +1,7 @@
 """Look after what an engine has of this fleet: wait until all of it is there, or delete it."""
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -79,10 +79,10 @@ def _is_new(stored: Stored, keys: Keys, since: float) -> bool:
     return record.key == stored.key and record.issued_at >= int(since)
 
 
-async def leave(former: Settings, now: Settings) -> Cleared | None:
+async def leave(former: Settings, now: Settings, begins: Callable[[], None] = lambda: None) -> Cleared | None:
     """Delete what the engine of the former settings has of this fleet; None if there was none, or it is still in use.
 
-    One server may have several addresses, such as that of Sentinels.
+    One server may have several addresses, such as that of Sentinels. `begins` is called before it takes long.
     """
     before, after = engines.engine_address(former), engines.engine_address(now)
     if before is None or (after and _place(before) == _place(after)):
@@ -92,6 +92,7 @@ async def leave(former: Settings, now: Settings) -> Cleared | None:
             return None
     except (RecordsError, SettingsError) as error:
         return Cleared(0, str(error))
+    begins()
     return await clear(former, before)
 
 

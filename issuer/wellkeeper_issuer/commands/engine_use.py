@@ -116,9 +116,7 @@ async def _clear(former: Sources, settings: Settings) -> Cleared | None:
         before = check(former)
     except SettingsError as error:
         return Cleared(0, str(error))
-    if before.fleet.engine.address not in {None, settings.fleet.engine.address}:
-        click.echo(_DELETES, err=True)
-    return await leave(before, settings)
+    return await leave(before, settings, lambda: click.echo(_DELETES, err=True))
 
 
 def _written(written: Sequence[Path]) -> list[str]:

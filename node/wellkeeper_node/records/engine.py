@@ -25,7 +25,7 @@ _HOST_AND_PORT: Final = re.compile(
 )
 _IP_ADDRESS: Final = re.compile(r"[0-9.]+|.*:.*")
 # Also one that '/', '?' or '#' cuts off from the host; not a port before the path of a file.
-_WITH_PASSWORD: Final = re.compile(r"(?!unix:)(?:[^:]*://)?[^@/?#\[]*:(?!//|[0-9]+[/?#])[^@]*@")
+_WITH_PASSWORD: Final = re.compile(r"(?!unix:)(?:[^:]*://)?[^@/?#\[]*:(?!//|[0-9]+[,/?#])[^@]*@")
 _NOT_IN_ADDRESSES: Final = re.compile(r"[\s#]")
 _DATABASE: Final = re.compile("[0-9]{1,5}")
 _PREFIX: Final = re.compile(r"[A-Za-z0-9_.{}-]{1,64}")
@@ -90,11 +90,11 @@ def open_records(  # noqa: PLR0913 - the last three are keywords
 
 def parse_engine(text: str) -> EngineAddress:
     """Raises ValueError with a message for the administrator, which does not contain a password."""
-    if _WITH_PASSWORD.match(text):
-        raise ValueError("an engine's address must not contain the password; put it into a file (password_file)")
     written = text.partition(":")[0]
     scheme = written.replace("valkey", "redis", 1)
     parts = _split(text.replace(written, scheme, 1))
+    if _WITH_PASSWORD.match(text) or (parts is not None and parts.password is not None):
+        raise ValueError("an engine's address must not contain the password; put it into a file (password_file)")
     if parts is None or scheme not in _SCHEMES or _NOT_IN_ADDRESSES.search(text) or text == f"{written}:":
         raise ValueError(f"{text!r} is not the address of an engine; write {_FORMS}")
     ca_file, prefix = _options(parts)

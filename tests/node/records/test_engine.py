@@ -27,6 +27,10 @@ from wellkeeper_node.records.engine import EngineAddress, parse_engine
         ("valkey://10.0.0.1", {"hosts": (("10.0.0.1", 6379),)}),
         ("valkeys://a:7?ca=/etc/a@b.pem", {"hosts": (("a", 7),), "ca_file": "/etc/a@b.pem"}),
         ("valkeys+sentinel://a/valkey", {"hosts": (("a", 26379),), "service": "valkey"}),
+        (
+            "rediss+sentinel://a:7,b:8/fleet?ca=/etc/a@b.pem",
+            {"hosts": (("a", 7), ("b", 8)), "service": "fleet", "ca_file": "/etc/a@b.pem"},
+        ),
         ("unix:/run/a@b.sock", {"socket": "/run/a@b.sock"}),
     ],
 )
@@ -81,6 +85,7 @@ def test_other_text_is_refused(text: str, why: str) -> None:
         "redis://u:geheim#geheim@a",
         "redis://u:geheim?geheim@a",
         "redis://u:geheim@geheim@a",
+        "redis://u:7,geheim@a",
     ],
 )
 def test_password_in_an_address_is_refused_and_not_repeated(text: str) -> None:
