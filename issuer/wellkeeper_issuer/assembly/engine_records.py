@@ -3,8 +3,10 @@
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Final
 
+from wellkeeper_client import records
 from wellkeeper_client.compact_jws import MessageError
-from wellkeeper_client.heartbeats import KEY, read_heartbeat
+from wellkeeper_client.heartbeats import KEY
+from wellkeeper_client.records import Kind
 from wellkeeper_issuer.assembly.engine_contents import fleet_keys
 from wellkeeper_issuer.fleet.feeds import ENGINE_KINDS
 from wellkeeper_issuer.settings import Settings
@@ -51,7 +53,7 @@ async def _is_of_another_fleet(settings: Settings, engine: Records) -> bool:
     stored = await engine.get(KEY)
     try:
         if stored is not None:
-            read_heartbeat(stored.value, fleet_keys(settings), SystemClock().now().timestamp())
+            records.read(stored.value, fleet_keys(settings), Kind.HEARTBEAT)  # by the clock of another host
     except MessageError:
         return True
     return False

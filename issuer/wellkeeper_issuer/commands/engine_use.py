@@ -92,7 +92,7 @@ def _prepare(path: Path, sources: Sources, table: Mapping[str, str] | None) -> t
 async def _try(settings: Settings) -> list[Finding]:
     found = await check_engine(settings, engines.required_address(settings))
     engines.node_access(settings)  # what nodes get must be usable, too
-    return [one for one in found if one.check != "nodes"]  # they do not know of it yet
+    return [one for one in found if one.check != "nodes"]  # it is new to them
 
 
 async def spread(settings: Settings, *, has_changed: bool) -> bool:
