@@ -130,6 +130,7 @@ def test_only_commands_that_a_person_runs_know_the_trust_file() -> None:
         "wellkeeper_issuer.commands.preparing.report",
         "wellkeeper_issuer.commands.setting_up.writing",
         "wellkeeper_issuer.commands.publisher_list",
+        "wellkeeper_issuer.commands.publisher_remove",
         "wellkeeper_issuer.commands.trust",
         "wellkeeper_issuer.commands.trust_file",
         "wellkeeper_issuer.commands.fleet_listen",

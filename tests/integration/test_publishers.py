@@ -7,6 +7,7 @@ import pytest
 
 from stand.host import Host, running_host
 from tests.issuer.commands.test_trust_accounts import write_key
+from tests.json_docs import assert_documented
 from tests.responder.http import ask
 from tests.responder.messages import TOKEN
 from wellkeeper_client import wire
@@ -39,8 +40,7 @@ async def test_publisher_gets_answers_at_its_own_name_until_it_is_revoked(folder
             await asyncio.to_thread(publisher.publish, TOKEN, thumbprint, OTHER)
         await asyncio.to_thread(publisher.publish, TOKEN, thumbprint, NAME)
         assert [await status_at(host, name) for name in (NAME, NAME.upper(), f"{NAME}.", OTHER)] == [200, 200, 200, 404]
-        (host.issuer.config_path.with_suffix(".d") / "publisher-certbot.toml").unlink()
-        revoked = await host.issuer.run_well("trust", "--write")
-        assert "- publishers: certbot" in revoked.out
-        assert "note" not in revoked.out
+        revoked = await host.issuer.run_well("publisher", "remove", "certbot", "--json")
+        assert_documented("publisher remove", revoked.json())
+        assert revoked.json()["responders"] == {"local": None}
         assert await status_at(host, NAME) == 404

@@ -10,6 +10,7 @@ _SECTIONS: Final = {
     "Commands": {
         "add": Place("wellkeeper_issuer.commands.publisher_add:add", "Make a publishing key for a client."),
         "list": Place("wellkeeper_issuer.commands.publisher_list:list_publishers", "List publishers and their names."),
+        "remove": Place("wellkeeper_issuer.commands.publisher_remove:remove", "Revoke the key of a client at once."),
     }
 }
 

@@ -25,10 +25,7 @@ from wellkeeper_issuer.settings.toml_text import to_toml
 from wellkeeper_node import durable
 from wellkeeper_node.happened import Happened, What
 
-_COMMENT: Final = (
-    "Written by 'wellkeeper publisher add'. To revoke: delete this file and the key, then run"
-    " 'wellkeeper trust --write'."
-)
+_COMMENT: Final = "Written by 'wellkeeper publisher add'; 'wellkeeper publisher remove' revokes the key."
 _FILE: Final = click.Path(path_type=Path, readable=False)
 
 
@@ -63,20 +60,25 @@ def add(  # noqa: PLR0913 - the options
     settings, path = options.read(config), settings_path(config)
     owner = _owner(user)
     thumbprints = [read_thumbprint(key)[1] for key in keys]
-    key_path = path.parent / "publishers" / f"{name}.pem"
+    private = key_path(path, name)
     table = {"name": name, "account_thumbprints": thumbprints, "identifiers": list(identifiers)}
     # The form of a key, so that all else is checked before there is one.
     checked = _checked(settings, table | {"publishing_keys": ["A" * 43]})
-    public = _make_key(key_path, owner)
+    public = _make_key(private, owner)
     drop_in = drop_in_path(drop_in_folder(path), f"publisher-{name}")
     values = table | {"identifiers": list(checked.identifiers), "publishing_keys": [public]}
     write_drop_in(drop_in, to_toml(_COMMENT, {PUBLISHERS: [values]}))
-    details = {"publisher": name, "file": str(key_path)}
+    details = {"publisher": name, "file": str(private)}
     build.history(settings.state_dir).add(Happened(What.KEY_MADE, "publishing", details))
     if as_json:
-        print_json({**values, "key_file": str(key_path), "drop_in": str(drop_in)})
+        print_json({**values, "key_file": str(private), "drop_in": str(drop_in)})
     else:
-        click.echo(_report(settings, checked, key_path, drop_in))
+        click.echo(_report(settings, checked, private, drop_in))
+
+
+def key_path(path: Path, name: str) -> Path:
+    """Return the path of the private key of this publisher, beside the settings in `path`."""
+    return path.parent / "publishers" / f"{name}.pem"
 
 
 def _owner(user: str | None) -> durable.Owner:
@@ -119,12 +121,12 @@ def _make_key(path: Path, owner: durable.Owner) -> str:
     return public
 
 
-def _report(settings: Settings, publisher: PublisherSettings, key_path: Path, drop_in: Path) -> str:
+def _report(settings: Settings, publisher: PublisherSettings, private: Path, drop_in: Path) -> str:
     control = settings.nodes[0].responder if settings.nodes else "the responder's control socket"
     return "\n".join(
         [
             f"{publisher.name} may publish for {', '.join(publisher.identifiers)}.",
-            f"  publishing key  {key_path}, for its owner only",
+            f"  publishing key  {private}, for its owner only",
             f"  settings        {drop_in}",
             f"  responder       {control}, to which the client must be able to connect",
             "Next: sudo wellkeeper trust --write, then let the client publish with this key (docs/publishers.md).",

@@ -68,7 +68,7 @@ def trust(  # noqa: PLR0913 - its options
     is_written = write and not host.is_current
     if is_written:
         trust_file.write(host, build.history(settings.state_dir))
-    lagging = _await_responders(settings, host) if write else {}
+    lagging = await_responders(settings, host) if write else {}
     if as_json:
         responders = {"responders": {node: why or None for node, why in lagging.items()}}
         shown = {"accounts": client_accounts.to_json(accounts, host.pinned)}
@@ -95,7 +95,7 @@ def to_json(settings: Settings, host: HostTrust, *, is_written: bool) -> dict[st
     }
 
 
-def _await_responders(settings: Settings, host: HostTrust) -> Mapping[str, str]:
+def await_responders(settings: Settings, host: HostTrust) -> Mapping[str, str]:
     """Wait until the responders have read the file; return by node why one has not, else ""."""
     from wellkeeper_issuer.assembly.pins import await_trust
 
@@ -105,8 +105,12 @@ def _await_responders(settings: Settings, host: HostTrust) -> Mapping[str, str]:
 def _written(host: HostTrust, lagging: Mapping[str, str]) -> str:
     kept = f"kept   {host.path}, which is up to date\n"
     text = kept if host.is_current else f"wrote  {host.path}\n{host.differences()}"
-    notes = [f"note   {why}\n" for why in lagging.values() if why]
-    return "".join([text, *notes])
+    return text + notes(lagging)
+
+
+def notes(lagging: Mapping[str, str]) -> str:
+    """Return a line for each responder that has not read the file."""
+    return "".join(f"note   {why}\n" for why in lagging.values() if why)
 
 
 def explain(settings: Settings, host: HostTrust) -> str:

@@ -33,6 +33,7 @@ ELSEWHERE = {
     f"setup --certificate {NAME}": 1,
     "restore {folder}/none": 1,
     "publisher add x --account-key {folder}/none --identifier a.example": 2,
+    "publisher remove x": 2,
     "promote": 2,
     "engine check redis://127.0.0.1:1": 2,
 }

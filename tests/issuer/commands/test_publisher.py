@@ -1,6 +1,7 @@
-"""publisher add and list: keys of other ACME clients, and what they may publish."""
+"""publisher add, list and remove: keys of other ACME clients, and what they may publish."""
 
 import stat
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,51 @@ def test_removed_file_revokes_the_publisher(ready: Program) -> None:
     assert "  - publishers: certbot with key " in ready.run("trust", "--write").out
     assert trust_file.read(ready.config.with_name("trust.toml")).publishers == ()
     assert ready.run("publisher", "list").out.split() == ["PUBLISHER", "TRUSTED", "ACCOUNTS", "NAMES"]
+
+
+def test_removed_publisher_is_revoked_at_once_and_nothing_else_changes(ready: Program) -> None:
+    for name in ("certbot", "lego"):
+        ready.run(*add(ready, name))
+    assert "is removed" in ready.run("publisher", "remove", "lego").out  # without a trust file
+    ready.run("trust", "--write")
+    ready.run(*add(ready, "later"))
+    path = ready.config.with_name("trust.toml")
+    before = trust_file.read(path)
+    finished = ready.run("publisher", "remove", "certbot")
+    assert finished.exit_code == 0, finished.err
+    assert finished.out.startswith("certbot is removed from the trust file.\n")
+    assert "note   cannot reach the responder" in finished.out
+    assert "copy the trust file" not in finished.out
+    assert trust_file.read(path) == replace(before, publishers=())
+    assert not key_of(ready, "certbot").exists()
+    assert [one["name"] for one in ready.run("publisher", "list", "--json").json()["publishers"]] == ["later"]
+    assert (
+        ready.run("history", "--kind", "key-retired", "--json").json()["events"][-1]["details"]["publisher"]
+        == "certbot"
+    )
+    assert ready.run(*add(ready, "certbot")).exit_code == 0
+    ready.run("fleet", "listen", "10.0.0.1:8404")
+    assert "Next: copy the trust file to the other nodes" in ready.run("publisher", "remove", "certbot").out
+
+
+def test_publisher_that_is_unknown_or_written_by_hand_is_not_removed(ready: Program) -> None:
+    ready.run(*add(ready, "certbot"))
+    unknown = ready.run("publisher", "remove", "lego")
+    assert (unknown.exit_code, "there is no publisher named lego\n  the settings have: certbot\n" in unknown.err) == (
+        2,
+        True,
+    )
+    drop_in = ready.config.with_suffix(".d") / "publisher-certbot.toml"
+    text = drop_in.read_text()
+    drop_in.write_text(text + text.replace('"certbot"', '"other"').replace(public_key(ready, "certbot"), "A" * 43))
+    refused = ready.run("publisher", "remove", "certbot")
+    assert f"  Remove lines 3 to 7 of {drop_in}, then run 'wellkeeper trust --write'.\n" in refused.err
+    drop_in.write_text(text)
+    ready.config.with_name("trust.toml").write_text("version = 9\n")
+    refused = ready.run("publisher", "remove", "certbot")
+    assert "cannot revoke publisher certbot; nothing was changed\n" in refused.err
+    assert "Run 'wellkeeper trust --write', then repeat this." in refused.err
+    assert key_of(ready, "certbot").exists()
 
 
 @pytest.mark.root
