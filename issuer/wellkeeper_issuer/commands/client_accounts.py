@@ -74,9 +74,19 @@ def to_json(accounts: Sequence[ClientAccount], pinned: Container[str]) -> list[d
 
 
 def pin(config: Path, settings: Settings, accounts: Sequence[ClientAccount]) -> None:
-    """Add the accounts that the settings lack to a drop-in beside them. Raises SettingsError."""
-    # An account of a publisher is trusted with the publisher's names only.
-    known = {*settings.account_thumbprints, *(text for one in settings.publishers for text in one.account_thumbprints)}
+    """Add the accounts that the settings lack to a drop-in beside them; accounts of publishers are not added.
+
+    Raises SettingsError, also for a publisher's account whose file was named.
+    """
+    owners = {text: one.name for one in settings.publishers for text in one.account_thumbprints}
+    for one in accounts:
+        if not one.client and (name := owners.get(one.thumbprint)):
+            raise SettingsError(
+                f"cannot pin the account of {one.path}; nothing was changed",
+                f"it is that of publisher {name}, who may publish for some names only",
+                f"To pin it for every name, run 'wellkeeper publisher remove {name}' first.",
+            )
+    known = {*settings.account_thumbprints, *owners}
     new = {one.thumbprint: one for one in accounts if one.thumbprint and one.thumbprint not in known}
     if new:
         path = drop_in_folder(config) / _FILE

@@ -20,12 +20,13 @@ from wellkeeper_issuer.outside.keys import key_files
 from wellkeeper_issuer.outside.keys.foreign_keys import read_thumbprint
 from wellkeeper_issuer.settings import Settings
 from wellkeeper_issuer.settings.files import PUBLISHERS, drop_in_folder
-from wellkeeper_issuer.settings.publisher_table import PublisherSettings
+from wellkeeper_issuer.settings.publisher_table import PublisherSettings, find_pinned
 from wellkeeper_issuer.settings.toml_text import to_toml
 from wellkeeper_node import durable
 from wellkeeper_node.happened import Happened, What
 
 _COMMENT: Final = "Written by 'wellkeeper publisher add'; 'wellkeeper publisher remove' revokes the key."
+_UNPIN: Final = "Delete its line in issuer.d/pinned-accounts.toml, where 'trust --account-key' writes it."
 _FILE: Final = click.Path(path_type=Path, readable=False)
 
 
@@ -100,13 +101,16 @@ def _checked(settings: Settings, table: Mapping[str, object]) -> PublisherSettin
         found = PublisherSettings.model_validate(table)
     except ValidationError as error:
         first = error.errors()[0]
-        raise SettingsError("cannot add the publisher", f"{first['loc'][0]}: {first['msg']}") from error
+        why = f"{first['loc'][0]}: {first['msg'].removeprefix('Value error, ')}"
+        raise SettingsError("cannot add the publisher", why) from error
     if found.name in {one.name for one in settings.publishers}:
         raise SettingsError(
             "cannot add the publisher",
             f"there is a publisher named {found.name} already",
-            "Choose another name, or change its table in the settings.",
+            f"Choose another name, change its table, or run 'wellkeeper publisher remove {found.name}' first.",
         )
+    for _, why in find_pinned([found], settings.account_thumbprints):
+        raise SettingsError("cannot add the publisher", f"account_thumbprints: {why}", _UNPIN)
     return found
 
 

@@ -22,7 +22,7 @@ from wellkeeper_issuer.settings.certificate_table import EXTERNAL, CertificateSe
 from wellkeeper_issuer.settings.complaints import complaint, key_of, mistakes
 from wellkeeper_issuer.settings.files import Location, Sources, read_sources
 from wellkeeper_issuer.settings.notification_tables import HeartbeatSettings, NotificationsSettings
-from wellkeeper_issuer.settings.publisher_table import PublisherSettings
+from wellkeeper_issuer.settings.publisher_table import PublisherSettings, find_pinned
 from wellkeeper_issuer.settings.salvage import without_mistakes
 from wellkeeper_issuer.settings.tables import (
     FleetSettings,
@@ -160,7 +160,7 @@ class Settings(Frozen):
     )
 
     def contradictions(self) -> list[tuple[Location, str]]:
-        """Return mistakes that no single value shows, with locations: nested directories and unknown CAs."""
+        """Return mistakes that no single value shows, with locations: nested directories, unknown CAs …"""
         found: list[tuple[Location, str]] = []
         state, certificates = self.state_dir, self.certificates_dir
         if certificates.is_relative_to(state) or state.is_relative_to(certificates):
@@ -169,6 +169,8 @@ class Settings(Frozen):
             found.append((("local_node",), "without [fleet] listen, nothing would use the certificates"))
         if self.fleet.engine.address and not self.fleet.listen:
             found.append((("fleet", "engine", "address"), "without [fleet] listen, no node can join"))
+        for index, text in find_pinned(self.publishers, self.account_thumbprints):
+            found.append((("publishers", index, "account_thumbprints"), text))
         for location, name in self._named_cas():
             try:
                 self.find_ca(name)

@@ -1,5 +1,7 @@
 """The table `[[publishers]]`: another ACME client that publishes with a key of its own."""
 
+from collections.abc import Container, Iterator, Sequence
+
 from pydantic import Field
 
 from wellkeeper_issuer.settings.tables import Frozen
@@ -24,3 +26,11 @@ class PublisherSettings(Frozen):
             "Names and IP addresses that it may publish for. `*.example.org` stands for every name below example.org."
         ),
     )
+
+
+def find_pinned(publishers: Sequence[PublisherSettings], pinned: Container[str]) -> Iterator[tuple[int, str]]:
+    """Yield the index of each publisher with an account that is also pinned for every name, and what is wrong."""
+    for index, one in enumerate(publishers):
+        for thumbprint in one.account_thumbprints:
+            if thumbprint in pinned:
+                yield index, f"{thumbprint} is also in the account_thumbprints for every name; remove it from one list"

@@ -135,7 +135,7 @@ def test_revoked_publisher_gets_another_key_when_it_is_added_again(ready: Progra
     ("arguments", "words"),
     [
         (("--user", "no-such-user"), "cannot make a key for no-such-user\n  this host has no such user\n"),
-        (("--identifier", "nothing"), "cannot add the publisher\n  identifiers: Value error, 'nothing' is neither"),
+        (("--identifier", "nothing"), "cannot add the publisher\n  identifiers: 'nothing' is neither"),
         (("--account-key", "/none"), "cannot read account key /none\n"),
     ],
 )
@@ -157,6 +157,20 @@ def test_second_publisher_needs_another_name(ready: Program) -> None:
     ready.run(*add(ready, "certbot"))
     finished = ready.run(*add(ready, "certbot"))
     assert "there is a publisher named certbot already" in finished.err
+
+
+def test_account_is_trusted_with_names_by_one_list_only(ready: Program) -> None:
+    thumbprint = write_key(ready.folder / "certbot.key")
+    ready.run("trust", "--write", "--account-key", str(ready.folder / "certbot.key"))
+    why = f"account_thumbprints: {thumbprint} is also in the account_thumbprints for every name"
+    refused = ready.run(*add(ready, "certbot"))
+    assert f"cannot add the publisher\n  {why}" in refused.err
+    assert "issuer.d/pinned-accounts.toml" in refused.err
+    text = f"[[publishers]]\nname = 'x'\naccount_thumbprints = ['{thumbprint}']\npublishing_keys = ['{'A' * 43}']\n"
+    with ready.config.open("a") as file:
+        file.write(f"\n{text}identifiers = ['a.example']\n")
+    checked = ready.run("config", "check")
+    assert (checked.exit_code, f"publishers[0].{why}" in checked.err + checked.out) == (2, True), checked
 
 
 def test_key_that_two_hold_is_refused(ready: Program) -> None:

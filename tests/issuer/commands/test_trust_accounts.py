@@ -64,8 +64,14 @@ def test_write_pins_accounts_and_later_writes_keep_them(ready: Program) -> None:
 def test_account_of_a_publisher_is_not_pinned_for_every_name(ready: Program) -> None:
     key = ready.folder / "one.key"
     write_key(key)
+    (ready.folder / "home/.acme.sh/ca/ca.example/directory").mkdir(parents=True)
     assert ready.run("publisher", "add", "x", "--account-key", str(key), "--identifier", "a.example").exit_code == 0
-    assert ready.run("trust", "--write", "--account-key", str(key)).exit_code == 0
+    refused = ready.run("trust", "--write", "--account-key", str(key))
+    assert refused.exit_code == 2
+    assert f"cannot pin the account of {key}; nothing was changed\n  it is that of publisher x," in refused.err
+    key.rename(made := ready.folder / "home/.acme.sh/ca/ca.example/directory/account.key")
+    found = ready.run("trust", "--write", "--clients", "--home", str(ready.folder / "home"), "--json").json()
+    assert str(made) in [one["file"] for one in found["accounts"]]
     assert pinned(ready) == ()
 
 
