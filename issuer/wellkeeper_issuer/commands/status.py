@@ -21,6 +21,7 @@ from wellkeeper_issuer.commands.terminal.screen import Row
 from wellkeeper_issuer.commands.terminal.table import print_table
 from wellkeeper_issuer.records import Budget
 from wellkeeper_issuer.settings import Settings
+from wellkeeper_issuer.settings.publisher_table import PublisherSettings
 from wellkeeper_issuer.status import overview
 from wellkeeper_issuer.status.certificate_status import State
 from wellkeeper_issuer.status.overview import Overview, Shown
@@ -98,7 +99,7 @@ def status(config: Path | None, as_json: bool, as_metrics: bool, is_check: bool,
     elif shown["has_nodes"]:
         status_nodes.show(nodes, issuers.warning)
     else:
-        _show(seen, status_json.reached(settings), issuers, has_all=shown["has_all"])
+        _show(seen, status_json.reached(settings), issuers, settings.publishers, has_all=shown["has_all"])
         _show_daemon(daemon, issuers, seen)
     if is_check and not status_check.report(settings, seen, nodes, issuers):
         click.get_current_context().exit(1)
@@ -119,7 +120,9 @@ def _metrics(settings: Settings, seen: Overview, nodes: "Sequence[NodeStatus]") 
     return all_metrics.recorded(seen, nodes) + str(counts.get("text", ""))
 
 
-def _show(seen: Overview, nginx: "Reached | None", issuers: Issuers, *, has_all: bool) -> None:
+def _show(
+    seen: Overview, nginx: "Reached | None", issuers: Issuers, publishers: Sequence[PublisherSettings], *, has_all: bool
+) -> None:
     ranked = ranking.worst_first(seen)
     if ranked:
         screen.print_lines([ranking.summary(condition for condition, _ in ranked)])
@@ -127,7 +130,7 @@ def _show(seen: Overview, nginx: "Reached | None", issuers: Issuers, *, has_all:
         print_table(_TITLES, [_row(*one, seen) for one in shown], name_column=1, cuts_last=True)
         if others:
             screen.print_lines([_summarised(others)])
-    screen.print_lines(list(issuers.after(_last_lines(seen, ranked, nginx))))
+    screen.print_lines(list(issuers.after(_last_lines(seen, ranked, nginx, publishers))))
 
 
 def _failing(daemon: Mapping[str, Any]) -> Iterator[str]:
@@ -173,11 +176,15 @@ def _row(condition: Condition, one: Shown, seen: Overview) -> Row:
     return Row(cells, _COLOURS[condition])
 
 
-def _last_lines(seen: Overview, ranked: _Ranked, nginx: "Reached | None") -> Iterator[str]:
+def _last_lines(
+    seen: Overview, ranked: _Ranked, nginx: "Reached | None", publishers: Sequence[PublisherSettings]
+) -> Iterator[str]:
     for ca, budget in _nearly_used_up(seen.budgets):
         yield _budget(ca, budget)
     if not ranked:
         yield "no certificates are configured"
+    if publishers:
+        yield f"publishers: {', '.join(one.name for one in publishers)}"
     if nginx is not None:
         yield str(nginx)
     yield f"daemon: running, pid {seen.daemon_pid}" if seen.daemon_pid else "daemon: not running"

@@ -34,6 +34,7 @@ def to_json(
         "is_reload_needed": is_outdated,
         "nginx": nginx.to_json() if nginx else None,
         "notifications": to_json_of_targets(seen.targets),
+        "publishers": [{"name": one.name, "identifiers": list(one.identifiers)} for one in settings.publishers],
         **status_issuers.read(settings).to_json(),
     }
 

@@ -84,6 +84,8 @@ def test_removed_publisher_is_revoked_at_once_and_nothing_else_changes(ready: Pr
     assert trust_file.read(path) == replace(before, publishers=())
     assert not key_of(ready, "certbot").exists()
     assert [one["name"] for one in ready.run("publisher", "list", "--json").json()["publishers"]] == ["later"]
+    assert "\npublishers: later\n" in ready.run("status").out
+    assert ready.run("status", "--json").json()["publishers"] == [{"name": "later", "identifiers": ["*.b.example"]}]
     assert (
         ready.run("history", "--kind", "key-retired", "--json").json()["events"][-1]["details"]["publisher"]
         == "certbot"

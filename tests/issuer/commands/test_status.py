@@ -54,6 +54,7 @@ def test_missing_certificate_is_shown(program: Program) -> None:
     assert found == {
         "schema_version": 1,
         "is_reload_needed": False,
+        "publishers": [],
         "standby": None,
         "lease": None,
         "takeover": None,
