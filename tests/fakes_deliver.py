@@ -6,7 +6,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
-from cryptography.x509.oid import NameOID
+from cryptography.x509.oid import AuthorityInformationAccessOID, NameOID
 
 from tests.keys import certificate_key
 from wellkeeper_issuer import pki
@@ -43,6 +43,7 @@ class FakeCa:
         starts_in: timedelta = timedelta(hours=-1),
         days: float = 90,
         is_ca: bool = False,
+        issuer_url: str = "",
     ) -> bytes:
         """Return the leaf alone, PEM."""
         key = load_pem_private_key(certificate_key_pem, password=None)
@@ -59,6 +60,11 @@ class FakeCa:
         )
         builder = builder.add_extension(names, critical=True)
         builder = builder.add_extension(x509.BasicConstraints(ca=is_ca, path_length=None), critical=True)
+        if issuer_url:
+            place = x509.AccessDescription(
+                AuthorityInformationAccessOID.CA_ISSUERS, x509.UniformResourceIdentifier(issuer_url)
+            )
+            builder = builder.add_extension(x509.AuthorityInformationAccess([place]), critical=False)
         if key.public_key() != csr.public_key():
             raise ValueError("the CSR is its key is not the key in our CSR")
         return builder.sign(self._key, hashes.SHA256()).public_bytes(Encoding.PEM)

@@ -19,3 +19,8 @@ def one_line(text: object, longest: int = LONGEST_WORDS) -> str:
         begin = "".join(letter if letter.isprintable() else " " for letter in begin)
     shown = " ".join(begin.split())
     return shown if len(shown) <= longest else f"{shown[: longest - 1]}…"
+
+
+def without_link(error: Exception) -> str:
+    """Return the text of an error of cryptography, without the page that it recommends to programmers."""
+    return str(error).partition(". See https://")[0]

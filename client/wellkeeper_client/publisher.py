@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from wellkeeper_client import permissions, wire
+from wellkeeper_client.foreign_text import without_link
 from wellkeeper_client.nginx_read_back import find_fault
 from wellkeeper_client.publish import LIFETIME_SECONDS, ResponderControl, ResponderError
 from wellkeeper_client.signing import Publication
@@ -73,7 +74,7 @@ def read_publishing_key(path: Path) -> Ed25519PrivateKey:
     except OSError as error:
         raise PublisherError(what, error.strerror or str(error), _RIGHTS) from error
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        raise PublisherError(what, f"it is not an unencrypted PEM key ({error})", _RIGHTS) from error
+        raise PublisherError(what, f"it is not an unencrypted PEM key ({without_link(error)})", _RIGHTS) from error
     if not isinstance(key, Ed25519PrivateKey):
         raise PublisherError(what, "it is not an Ed25519 key", "Name the publishing key, not an account key.")
     return key

@@ -21,9 +21,11 @@ def check_pair(pair: Pair, now: datetime) -> Certificate:
         reading.split_chain(pair.chain_pem)
         certificate = reading.describe(chain[0])
         _check_leaf(certificate)
+        chains.check_whole(chain)
         chains.check_chain(chain, certificate.identifiers, now)
     except chains.DatesFault as fault:
-        raise SettingsError(_WHAT, f"{fault.what}: {fault.why}", fault.remedy) from fault
+        what = fault.what.replace("the CA's certificate", "the certificate")
+        raise SettingsError(_WHAT, f"{what}: {fault.why}", fault.remedy) from fault
     except (chains.ChainFault, ValueError) as fault:
         raise SettingsError(_WHAT, f"the chain is not usable: {fault}", _FULL_CHAIN) from fault
     _check_key(pair)
@@ -47,7 +49,7 @@ def _check_leaf(certificate: Certificate) -> None:
     if certificate.is_self_signed:
         raise chains.ChainFault("it is self-signed")
     if not certificate.identifiers:
-        raise chains.ChainFault("it has no DNS name and no IP address")
+        raise chains.ChainFault("its first certificate has no DNS name and no IP address")
 
 
 def _check_key(pair: Pair) -> None:

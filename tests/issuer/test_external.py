@@ -32,6 +32,13 @@ def test_pair_of_any_key_type_is_accepted(key_type: KeyType) -> None:
     assert certificate.key_type is key_type
 
 
+def test_leaf_alone_of_a_private_root_and_whole_chains_are_accepted() -> None:
+    ca, key = FakeCa(), certificate_key(KeyType.ECDSA_P256)
+    leaf = ca.leaf(key, *NAMES, issuer_url="http://ca.example/1.der")
+    for chain in (ca.leaf(key, *NAMES), leaf + ca.intermediate.public_bytes(Encoding.PEM)):
+        assert check_pair(Pair(key, chain), NOW).identifiers == set(NAMES)
+
+
 def test_attempt_only_has_to_be_installed() -> None:
     pair = FakeCa().pair(*NAMES)
     attempt, external = make_attempt("web", pair), Lineage("web", NAMES, is_external=True)
@@ -69,6 +76,7 @@ def broken(ca: FakeCa, what: str) -> Pair:
         "expired": Pair(key, ca.leaf(key, *NAMES, starts_in=timedelta(days=-91))),
         "not valid yet": Pair(key, ca.leaf(key, *NAMES, starts_in=timedelta(days=1))),
         "other leaf": Pair(key, other_leaf),
+        "leaf alone": Pair(key, ca.leaf(key, *NAMES, issuer_url="http://ca.example/1.der")),
     }[what]
 
 
@@ -81,12 +89,13 @@ def broken(ca: FakeCa, what: str) -> Pair:
         ("foreign intermediate", "the chain is", "fullchain"),
         ("key of another", "the key belongs to another certificate", "this certificate"),
         ("other leaf", "the key belongs to another certificate", "this certificate"),
+        ("leaf alone", "it has no intermediate certificate", "fullchain"),
         ("encrypted key", "the key cannot be used", "without password"),
         ("key that CAs refuse", "ECDSA or RSA", "without password"),
         ("no key", "the key cannot be used", "without password"),
         ("self-signed", "it is self-signed", "fullchain"),
         ("without names", "no DNS name and no IP address", "fullchain"),
-        ("expired", "the clock here says", "clock"),
+        ("expired", "the certificate has expired: it is valid until", "clock"),
         ("not valid yet", "the clock here says", "NTP"),
     ],
 )
@@ -94,5 +103,6 @@ def test_unusable_pair_is_refused(what: str, why: str, remedy: str) -> None:
     with pytest.raises(SettingsError) as raised:
         check_pair(broken(FakeCa(), what), NOW)
     assert raised.value.what == "cannot deliver the certificate"
+    assert "https://cryptography.io" not in raised.value.why
     assert why in raised.value.why
     assert remedy in raised.value.remedy

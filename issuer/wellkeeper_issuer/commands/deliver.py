@@ -29,7 +29,8 @@ from wellkeeper_node.advice import files as remedies
 from wellkeeper_node.certificates import reading
 from wellkeeper_node.clock import SystemClock
 from wellkeeper_node.errors import InstallError
-from wellkeeper_node.model import Certificate, Pair
+from wellkeeper_node.model import Certificate, KeyAlgorithm, Pair
+from wellkeeper_node.wording import format_exact_time
 
 _FILE: Final = click.Path(path_type=Path, dir_okay=False)
 # What a pass has not looked up just now.
@@ -37,6 +38,7 @@ _LOOKED_UP: Final = frozenset({Outcome.UNCHANGED, Outcome.NOT_SERVED_YET})
 # How long to wait for another command that owns the state, such as a timer's renewal.
 _BUSY_SECONDS: Final = 60.0
 _BUSY_PAUSE_SECONDS: Final = 0.5
+_BOTH: Final = "To have both, RSA and ECDSA, deliver the {kind} one under a name of its own, such as {name}-{suffix}."
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,13 +102,8 @@ async def _deliver(path: Path, given: _Given, drop_in: external_table.DropIn | N
     settings = read_settings(path)
     installed = await build.certificates(settings).installed(given.name)
     leaf = installed.certificate if installed and not installed.certificate.is_self_signed else None
-    if leaf is not None and leaf.not_before > given.certificate.not_before and not is_forced:
-        raise SettingsError(
-            f"cannot deliver certificate {given.name}; nothing was changed",
-            f"the installed one is newer: it is valid from {leaf.not_before:%Y-%m-%d %H:%M}, the given one from"
-            f" {given.certificate.not_before:%Y-%m-%d %H:%M}",
-            "Give the newest one, or add --force to go back.",
-        )
+    if leaf is not None:
+        _compare(leaf, given, is_forced=is_forced)
     if drop_in is not None:
         drop_in.write()
         settings = read_settings(path)
@@ -115,6 +112,21 @@ async def _deliver(path: Path, given: _Given, drop_in: external_table.DropIn | N
     is_new = leaf is None or leaf.fingerprint_sha256 != given.certificate.fingerprint_sha256
     report = await _patiently(settings, lineage, given, is_new=is_new)
     return await _proven(settings, lineage, given, report) if report.outcome in _LOOKED_UP else report
+
+
+def _compare(leaf: Certificate, given: _Given, *, is_forced: bool) -> None:
+    """Raise SettingsError if the installed certificate is newer; note on standard error another kind of key."""
+    former, now = leaf.key_algorithm, given.certificate.key_algorithm
+    others = _BOTH.format(name=given.name, suffix="ecc" if now is KeyAlgorithm.ECDSA else "rsa", kind=now)
+    if leaf.not_before > given.certificate.not_before and not is_forced:
+        raise SettingsError(
+            f"cannot deliver certificate {given.name}; nothing was changed",
+            f"the installed one ({former}) is newer: it is valid from {format_exact_time(leaf.not_before)}, the given"
+            f" one ({now}) from {format_exact_time(given.certificate.not_before)}",
+            "Give the newest one, or add --force to go back." if now == former else others,
+        )
+    if now != former:
+        click.echo(f"note: it replaces a certificate with an {former} key by one with an {now} key. {others}", err=True)
 
 
 async def _have_read(path: Path, settings: Settings) -> None:

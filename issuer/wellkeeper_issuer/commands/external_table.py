@@ -12,9 +12,12 @@ from wellkeeper_issuer.settings.certificate_table import EXTERNAL, CertificateSe
 from wellkeeper_issuer.settings.files import CERTIFICATES, Sources, TomlFile, drop_in_folder, read_sources
 from wellkeeper_issuer.settings.toml_text import to_toml
 from wellkeeper_node.happened import Happened, What
-from wellkeeper_node.model import Certificate
+from wellkeeper_node.model import LINEAGE_NAME, Certificate
 
 _COMMENT: Final = "Written by 'wellkeeper deliver'."
+_NAMES: Final = (
+    "its name may contain only a-z, 0-9, '.', '_' and '-', not '..', and starts with a letter, a digit or '_'"
+)
 _WHAT: Final = "cannot deliver certificate {}; nothing was changed"
 
 
@@ -40,6 +43,8 @@ def prepare(path: Path, name: str, certificate: Certificate) -> DropIn | None:
     Raises SettingsError for a certificate that is ordered here, and for other names in settings that were written by
     hand.
     """
+    if LINEAGE_NAME.fullmatch(name) is None:
+        raise SettingsError(_WHAT.format(name), _NAMES, "Choose one such as wildcard.example.org for *.example.org.")
     sources = read_sources(path)
     settings = check(sources)
     known = next((one for one in settings.certificates if one.name == name), None)

@@ -169,8 +169,7 @@ class Settings(Frozen):
             found.append((("local_node",), "without [fleet] listen, nothing would use the certificates"))
         if self.fleet.engine.address and not self.fleet.listen:
             found.append((("fleet", "engine", "address"), "without [fleet] listen, no node can join"))
-        for index, text in find_pinned(self.publishers, self.account_thumbprints):
-            found.append((("publishers", index, "account_thumbprints"), text))
+        found += find_pinned(self.publishers, self.account_thumbprints)
         for location, name in self._named_cas():
             try:
                 self.find_ca(name)

@@ -4,6 +4,7 @@ from collections.abc import Container, Iterator, Sequence
 
 from pydantic import Field
 
+from wellkeeper_issuer.settings.files import Location
 from wellkeeper_issuer.settings.tables import Frozen
 from wellkeeper_issuer.settings.value_types import Name, PublisherIdentifier, PublishingKey, Thumbprint
 
@@ -28,9 +29,10 @@ class PublisherSettings(Frozen):
     )
 
 
-def find_pinned(publishers: Sequence[PublisherSettings], pinned: Container[str]) -> Iterator[tuple[int, str]]:
-    """Yield the index of each publisher with an account that is also pinned for every name, and what is wrong."""
+def find_pinned(publishers: Sequence[PublisherSettings], pinned: Container[str]) -> Iterator[tuple[Location, str]]:
+    """Yield the place of each list with an account that is also pinned for every name, and what is wrong."""
     for index, one in enumerate(publishers):
         for thumbprint in one.account_thumbprints:
             if thumbprint in pinned:
-                yield index, f"{thumbprint} is also in the account_thumbprints for every name; remove it from one list"
+                place = ("publishers", index, "account_thumbprints")
+                yield place, f"{thumbprint} is also in the account_thumbprints for every name; remove it from one list"

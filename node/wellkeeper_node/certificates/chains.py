@@ -11,6 +11,7 @@ from typing import Final
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.x509.oid import AuthorityInformationAccessOID
 
 from wellkeeper_node.certificates import reading
 from wellkeeper_node.model import Certificate, Identifier
@@ -69,6 +70,20 @@ def check_chain(chain: Sequence[x509.Certificate], identifiers: Iterable[Identif
     for position, member in enumerate(chain):
         _check_dates(member, position, now)
     return certificate
+
+
+def check_whole(chain: Sequence[x509.Certificate]) -> None:
+    """Refuse a leaf alone, which browsers do not trust, if it says where that of its issuer is. Raises ChainFault.
+
+    A private root that issues leaves itself has nothing to say there (RFC 5280 section 4.2.2.1).
+    """
+    try:
+        with reading.value_errors():
+            places = chain[0].extensions.get_extension_for_class(x509.AuthorityInformationAccess).value
+    except x509.ExtensionNotFound:
+        return
+    if len(chain) == 1 and any(one.access_method == AuthorityInformationAccessOID.CA_ISSUERS for one in places):
+        raise ChainFault("it has no intermediate certificate")
 
 
 def _check_size(chain_pem: bytes, chain: Sequence[x509.Certificate]) -> None:

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 from cryptography.x509.oid import NameOID
 
-from wellkeeper_client.foreign_text import one_line
+from wellkeeper_client.foreign_text import one_line, without_link
 from wellkeeper_node.model import Certificate, Identifier, IdentifierType, KeyAlgorithm, KeyType
 
 # The issuer name in a self-signed placeholder, so that it is not mistaken for a real certificate.
@@ -46,8 +46,8 @@ def value_errors() -> Iterator[None]:
     """Turn what cryptography raises for unusable certificates, CSRs and keys into ValueError."""
     try:
         yield
-    except _UNUSABLE as error:
-        raise ValueError(str(error)) from error
+    except (ValueError, *_UNUSABLE) as error:
+        raise ValueError(without_link(error)) from error
 
 
 def is_placeholder(certificate: Certificate) -> bool:
@@ -70,7 +70,7 @@ def certificate_key_matches(chain_pem: bytes, certificate_key_pem: bytes) -> boo
         return True
     with value_errors():
         leaf_key = public_key_bytes(x509.load_pem_x509_certificate(chain_pem))
-    matches = leaf_key == public_key_bytes(load_certificate_key(certificate_key_pem))
+        matches = leaf_key == public_key_bytes(load_certificate_key(certificate_key_pem))
     if matches:
         if len(_matching) >= _MOST_MATCHING:
             _matching.clear()

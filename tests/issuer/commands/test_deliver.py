@@ -56,9 +56,9 @@ def test_certificate_that_is_ordered_here_is_refused(ready: Program) -> None:
     assert "it is ordered here, by " in refused(deliver(ready, pair(dns("a.example"))))
 
 
-@pytest.mark.parametrize("name", ["../web", ""])
+@pytest.mark.parametrize("name", ["../web", "", "*.a.example"])
 def test_name_that_is_no_folder_is_refused(ready: Program, name: str) -> None:
-    refused(deliver(ready, pair(), name=name))
+    assert "Choose one such as wildcard.example.org for *.example.org." in refused(deliver(ready, pair(), name=name))
     assert not drop_in(ready).parent.exists()
 
 

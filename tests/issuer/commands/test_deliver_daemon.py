@@ -2,19 +2,21 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from tests.fakes_deliver import FakeCa, dns
 from tests.issuer.commands.beside import running_beside
 from tests.issuer.commands.conftest import Program
+from tests.issuer.commands.statuses import install
 from tests.issuer.commands.test_deliver import deliver
 from wellkeeper_issuer.outside.daemon.server import Tell, daemon_socket
 from wellkeeper_issuer.outside.daemon.socket import Message, socket_path
 from wellkeeper_issuer.reports import Outcome, Report
 from wellkeeper_issuer.service.report_wire import encode_report
 from wellkeeper_issuer.settings.files import read_sources
+from wellkeeper_node.model import KeyType
 
 NAME = dns("a.example")
 
@@ -59,3 +61,23 @@ def test_daemon_reads_settings_that_changed_by_hand_or_in_a_run_that_was_killed(
     for one in (first, second):
         assert one.exit_code == 1, one
         assert "web: failed (install): certificate web was not installed" in one.out
+
+
+def test_rsa_and_ecdsa_certificates_need_two_names(program: Program) -> None:
+    program.configure()
+    program.make_keys()
+    daemon, now = FakeDaemon(program), datetime.now(UTC)
+    ecdsa = FakeCa(now - timedelta(minutes=1)).pair(NAME)
+    install(program, ecdsa)
+    newer = FakeCa(now).pair(NAME, key_type=KeyType.RSA_2048)
+    older = FakeCa(now - timedelta(minutes=2)).pair(NAME, key_type=KeyType.RSA_2048)
+    with daemon.running():
+        replaced, refused = (deliver(program, one, name="a.example") for one in (newer, older))
+        same = deliver(program, ecdsa, name="a.example")
+    note = "note: it replaces a certificate with an ECDSA key by one with an RSA key. To have both"
+    remedy = "deliver the RSA one under a name of its own, such as a.example-rsa."
+    assert note in replaced.err
+    assert remedy in replaced.err
+    assert (refused.exit_code, "the installed one (ECDSA) is newer" in refused.err) == (2, True), refused
+    assert remedy in refused.err
+    assert "note" not in same.err
