@@ -37,16 +37,21 @@ LIFETIME_SECONDS: Final = 600
 _PERMIT_SECONDS: Final = 60
 _MAX_REPLY_BYTES: Final = 1 << 20
 _MAX_DETAIL: Final = 300
+_CHECK_ADDRESS: Final = "Check the address."
+_CHECK_RUNS: Final = "Check that wellkeeper-responder runs with this --control address."
+_RIGHTS: Final = "Give this user the group of the socket, or start wellkeeper-responder with --control-mode 0666."
 
 
 class ResponderError(Exception):
-    """The responder cannot be reached, or refused; the text names its address and says what to do.
+    """The responder cannot be reached, or refused; the text names its address and says what to do: `why`, `remedy`.
 
     `status` is the HTTP status of a refusal, `problem` the last part of its type (RFC 9457); None otherwise.
     """
 
-    def __init__(self, message: str, status: int | None = None, problem: str | None = None) -> None:
-        super().__init__(message)
+    def __init__(self, why: str, remedy: str = "", *, status: int | None = None, problem: str | None = None) -> None:
+        super().__init__(f"{why}. {remedy}" if remedy else why)
+        self.why = why
+        self.remedy = remedy
         self.status = status
         self.problem = problem
 
@@ -110,11 +115,13 @@ class ResponderControl:
             is_known_type = isinstance(kind, str) and kind.startswith(wire.PROBLEM_PREFIX)
             problem = str(kind).removeprefix(wire.PROBLEM_PREFIX) if is_known_type else None
             detail = one_line(found.get("detail", ""), _MAX_DETAIL)
-            why = f"HTTP {status}: {detail}" if detail else f"HTTP {status} without a reason. Check the address."
-            raise ResponderError(f"{self.address} refused the request: {why}", status, problem)
+            what = f"{self.address} refused the request: HTTP {status}"
+            if not detail:
+                raise ResponderError(f"{what} without a reason", _CHECK_ADDRESS, status=status)
+            raise ResponderError(f"{what}: {detail}", status=status, problem=problem)
         if status != http.HTTPStatus.NO_CONTENT and "instance_id" not in found:
             raise ResponderError(
-                f"{self.address} is not a Wellkeeper responder, or its reply was cut short. Check the address."
+                f"{self.address} is not a Wellkeeper responder, or its reply was cut short", _CHECK_ADDRESS
             )
         return found
 
@@ -147,16 +154,14 @@ class ResponderControl:
     def _failure(self, error: Exception, *, is_late: bool) -> ResponderError:
         if is_late or isinstance(error, TimeoutError):
             return ResponderError(
-                f"{self.address} did not answer within {self._timeout_seconds:g} s. Check the responder's log."
+                f"{self.address} did not answer within {self._timeout_seconds:g} s", "Check the responder's log."
             )
         if isinstance(error, http.client.HTTPException) and not isinstance(error, OSError | http.client.InvalidURL):
             return ResponderError(
-                f"{self.address} is not a Wellkeeper responder: its reply is not HTTP. Check the address."
+                f"{self.address} is not a Wellkeeper responder: its reply is not HTTP", _CHECK_ADDRESS
             )
-        return ResponderError(
-            f"cannot reach {self.address}: {getattr(error, 'strerror', None) or error}. Check that"
-            " wellkeeper-responder runs with this --control address."
-        )
+        remedy = _RIGHTS if isinstance(error, PermissionError) else _CHECK_RUNS
+        return ResponderError(f"cannot reach {self.address}: {getattr(error, 'strerror', None) or error}", remedy)
 
     def _connection(self) -> http.client.HTTPConnection:
         if self.address.startswith("unix:"):
@@ -173,7 +178,7 @@ class _UnixConnection(http.client.HTTPConnection):
     def connect(self) -> None:
         """Raises ResponderError when others could put another socket there, and OSError."""
         if fault := permissions.find_socket_fault(Path(self._path)):
-            raise ResponderError(f"cannot trust unix:{self._path}: {fault.why}. {fault.remedy}")
+            raise ResponderError(f"cannot trust unix:{self._path}: {fault.why}", fault.remedy)
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(self._seconds)
         self.sock.connect(self._path)

@@ -3,6 +3,7 @@
 import argparse
 import importlib
 import os
+import re
 import signal
 import sys
 import time
@@ -14,7 +15,7 @@ from wellkeeper_client import publisher, streams, wire
 from wellkeeper_client.publish import ResponderControl
 from wellkeeper_client.publisher import Publisher, PublisherError
 from wellkeeper_client.systemd import Systemd
-from wellkeeper_client.webroot_watch import IDENTIFIER, WebrootWatch
+from wellkeeper_client.webroot_watch import WebrootWatch
 
 _PROGRAM: Final = "wellkeeper-publish"
 _ABOUT: Final = """\
@@ -28,6 +29,8 @@ A token that is not withdrawn expires after ten minutes; with --watch, after an 
 A publisher's key needs NAME with --watch.
 """
 _STATUSES: Final = "Exit status: 0 done, 1 refused, not served or not withdrawn: do not ask the CA, 2 usage."
+# A name that http-01 can validate, or an IP address.
+_NAME: Final = re.compile(r"[a-z0-9_](?:[a-z0-9_.-]{0,252})|[0-9a-f:.]{2,45}")
 # A key authorization, with a line end.
 _LONGEST_INPUT: Final = 1024
 
@@ -51,7 +54,8 @@ def run(arguments: Sequence[str], stdin: TextIO, now: Callable[[], float] = time
 def main() -> None:
     """Run the command of the process."""
     streams.secure(_PROGRAM)
-    signal.signal(signal.SIGTERM, _end)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _end)
     sys.exit(run(sys.argv[1:], sys.stdin))
 
 
@@ -64,7 +68,7 @@ def _work(given: argparse.Namespace, now: Callable[[], float]) -> None:
     responder = ResponderControl(given.control, publisher.read_publishing_key(given.key), now=now)
     here = Publisher(responder, given.through)
     if given.watch:
-        watch = WebrootWatch(here, given.watch, _report, time.monotonic, given.name or IDENTIFIER)
+        watch = WebrootWatch(here, given.watch, _report, time.monotonic, given.name or publisher.WEBROOT)
         Systemd(os.environ).ready(f"watches {given.watch}")
         watch.run()
     elif given.withdraw:
@@ -101,9 +105,9 @@ def _check_watch(given: argparse.Namespace) -> None:
 
 
 def _check_name(given: argparse.Namespace) -> None:
-    given.name = given.name.lower().removesuffix(".")
-    if wire.IDENTIFIER_PATTERN.fullmatch(given.name) is None:
-        raise ValueError("NAME: expected a domain name in ASCII (xn--…) or an IP address")
+    given.name = given.name.lower().removesuffix(".").strip("[]")
+    if _NAME.fullmatch(given.name) is None:
+        raise ValueError("NAME: expected a domain name in ASCII (xn--…) without '*', or an IP address")
 
 
 def _check_publication(given: argparse.Namespace, stdin: TextIO) -> None:

@@ -22,21 +22,21 @@ from wellkeeper_client.nginx_read_back import find_fault
 from wellkeeper_client.publish import LIFETIME_SECONDS, ResponderControl, ResponderError
 from wellkeeper_client.signing import Publication
 
+# A webroot does not say which name a token is for.
+WEBROOT: Final = "webroot.invalid"
 DEFAULT_CONTROL: Final = "unix:/run/wellkeeper/control.sock"
 DEFAULT_KEY: Final = Path("/var/lib/wellkeeper/issuer/publishing_key.pem")
 DEFAULT_THROUGH: Final = "127.0.0.1:80"
 
-_PIN: Final = "Pin the client's account: run 'wellkeeper trust --account-key FILE --write' on the issuer's host."
+_NAME_IT: Final = "With --watch, name one of the publisher's names: wellkeeper-publish --watch DIR NAME."
 _RIGHTS: Final = "Run the client as a user who may read a publishing key, and name it with --key."
 # A token, or a key authorization, that begins with "-". Our options are shorter.
 _LIKE_AN_OPTION: Final = re.compile(r"-[A-Za-z0-9_-]{21,127}(\.[A-Za-z0-9_-]{43})?")
-# What a person must do about a refusal, by the type of the problem.
+# What a person must do about a refusal, by the type of the problem; else what the responder recommends.
 _REMEDIES: Final = {
-    "not-pinned": _PIN,
     "unknown-key": "Use a publishing key that the responder trusts: 'wellkeeper trust' shows them.",
     "clock": "Synchronize the clocks of both hosts.",
     "expired": "Synchronize the clocks of both hosts.",
-    "not-allowed": "With --watch, name one of the publisher's names: wellkeeper-publish --watch DIR NAME.",
 }
 
 
@@ -114,6 +114,13 @@ class Publisher:
         """Withdraw this publication, not a later one of its token. Raises ResponderError."""
         self._responder.withdraw(publication)
 
+    def has(self, token: str) -> bool:
+        """Return whether something is published for the token, as far as the responder says."""
+        try:
+            return self._responder.find_jti(token) is not None
+        except ResponderError:
+            return True
+
     def withdraw(self, token: str) -> None:
         """Withdraw what is published for the token, if anything is."""
         try:
@@ -125,4 +132,8 @@ class Publisher:
 
 
 def _refusal(what: str, error: ResponderError) -> PublisherError:
-    return PublisherError(what, str(error), _REMEDIES.get(error.problem or "", ""))
+    """Return the three lines. A responder's reason ends with what to do: `cause; remedy`."""
+    why, _, advice = error.why.partition("; ")
+    remedy = _NAME_IT if WEBROOT in why else _REMEDIES.get(error.problem or "", "")
+    advice = f"{advice[:1].upper()}{advice[1:]}." if advice else error.remedy
+    return PublisherError(what, why, remedy or advice)

@@ -1,6 +1,7 @@
 """Publish what an ACME client writes into a webroot, and withdraw what it removes.
 
     file ─▶ published ─▶ file removed ─▶ withdrawn
+        │       └─▶ lost by a restarted responder: published again
         └─▶ refused: reported once, and retried each second while the file is there
 
 It looks at the directory many times a second. inotify(7) is not in the standard library, needs the directory to exist,
@@ -17,13 +18,12 @@ from typing import Final
 
 from wellkeeper_client import wire
 from wellkeeper_client.publish import ResponderError
-from wellkeeper_client.publisher import Publisher, PublisherError, parse_key_authorization
+from wellkeeper_client.publisher import WEBROOT, Publisher, PublisherError, parse_key_authorization
 from wellkeeper_client.signing import Publication
 
 LOOK_SECONDS: Final = 0.03
 _RETRY_SECONDS: Final = 1.0
-# A webroot does not say which name a token is for.
-IDENTIFIER: Final = "webroot.invalid"
+_RIGHTS: Final = "permission denied. Let the user of wellkeeper-publish read it."
 # More than any key authorization has.
 _LONGEST: Final = 512
 
@@ -54,7 +54,7 @@ class WebrootWatch:
         webroot: Path,
         report: Callable[[str], None],
         monotonic: Callable[[], float],
-        identifier: str = IDENTIFIER,
+        identifier: str = WEBROOT,
     ) -> None:
         self._identifier = identifier
         self._publisher = publisher
@@ -62,6 +62,8 @@ class WebrootWatch:
         self._report = report
         self._monotonic = monotonic
         self._seen: dict[str, _Seen] = {}
+        self._ask_at = 0.0
+        self._is_denied = False
 
     def run(self) -> None:
         """Look until SIGTERM or SIGINT, and withdraw everything."""
@@ -76,16 +78,30 @@ class WebrootWatch:
         found = self._find()
         self._withdraw({token: seen for token, seen in self._seen.items() if token not in found})
         now = self._monotonic()
+        self._forget_lost(now)
         for token, stamp in found.items():
             seen = self._read(token, stamp)
             if seen.publication is None and seen.retry_at <= now and _is_complete(token, seen.text):
                 self._publish(token, seen, now)
 
+    def _forget_lost(self, now: float) -> None:
+        """Ask each second whether the responder still has a publication: it may have been restarted, or it expired."""
+        published = {token: seen for token, seen in self._seen.items() if seen.publication is not None}
+        if published and self._ask_at <= now:
+            self._ask_at = now + _RETRY_SECONDS
+            if not self._publisher.has(next(iter(published))):
+                for seen in published.values():
+                    seen.publication = None
+
     def _read(self, token: str, stamp: _Stamp) -> _Seen:
         """Read the file if it changed; withdraw what had another content."""
         seen = self._seen.get(token)
         if seen is None or seen.stamp != stamp:
-            text = read_regular(self._folder / token)
+            try:
+                text = read_regular(self._folder / token)
+            except PermissionError:
+                text = ""
+                self._report(f"cannot read {self._folder / token}: {_RIGHTS}")
             if seen is None or seen.text != text:
                 self._withdraw({token: seen} if seen else {})
                 seen = self._seen[token] = _Seen(stamp, text)
@@ -99,8 +115,12 @@ class WebrootWatch:
                 found = {one.name: stamp_of(one) for one in entries if _is_token_file(one)}
         except (FileNotFoundError, NotADirectoryError):
             return {}
-        except OSError:
+        except OSError as error:
+            if isinstance(error, PermissionError) and not self._is_denied:
+                self._is_denied = True
+                self._report(f"cannot read {self._folder}: {_RIGHTS}")
             return {token: seen.stamp for token, seen in self._seen.items()}
+        self._is_denied = False
         return {token: one for token, one in found.items() if one is not None}
 
     def _publish(self, token: str, seen: _Seen, now: float) -> None:
@@ -113,7 +133,7 @@ class WebrootWatch:
             seen.retry_at = now + _RETRY_SECONDS
             if seen.error != str(error):
                 seen.error = str(error)
-                self._report(seen.error)
+                self._report(f"{token}: {seen.error}")
 
     def _withdraw(self, gone: Mapping[str, _Seen]) -> None:
         for token, seen in list(gone.items()):
@@ -148,9 +168,14 @@ def stamp_of(entry: "os.DirEntry[str]") -> _Stamp | None:
 
 
 def read_regular(path: Path) -> str:
-    """Return the text of a regular file; "" if it is gone, or was replaced by a link or a pipe."""
+    """Return the text of a regular file; "" if it is gone, or was replaced by a link or a pipe.
+
+    Raises PermissionError.
+    """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except PermissionError:
+        raise
     except OSError:
         return ""
     with os.fdopen(descriptor, "rb") as file:

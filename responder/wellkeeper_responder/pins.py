@@ -13,6 +13,7 @@ from wellkeeper_client.wire import WireError
 
 # What other parts call the issuer where they name publishers.
 ISSUER: Final = ""
+_ADD: Final = "add it to [[publishers]] of the issuer's settings, then run 'wellkeeper trust --write'"
 
 
 class Pins:
@@ -30,18 +31,23 @@ class Pins:
         """Raise WireError 403 unless this holder of a publishing key may publish this."""
         if not publisher:
             if publication.thumbprint not in self._thumbprints:
-                raise _not_pinned(f"this responder does not answer for the ACME account {publication.thumbprint}")
+                raise _not_pinned(
+                    f"this responder does not answer for the ACME account {publication.thumbprint}; add it to its trust"
+                    " file ('wellkeeper trust --write'), or if it is that of another client, run 'wellkeeper trust"
+                    " --account-key FILE --write'"
+                )
             return
         known = self._publishers[publisher]
         if publication.thumbprint not in known.account_thumbprints:
-            raise _not_pinned(f"publisher {publisher} may not publish for the ACME account {publication.thumbprint}")
+            raise _not_pinned(
+                f"publisher {publisher} may not publish for the ACME account {publication.thumbprint}; {_ADD}"
+            )
         if not known.may_publish_for(publication.identifier):
             raise WireError(
                 403,
                 "not-allowed",
                 f"publisher {publisher} may not publish for {publication.identifier}, only for"
-                f" {', '.join(known.identifiers):.300}; add it to [[publishers]] of the issuer's settings, then run"
-                " 'wellkeeper trust --write'",
+                f" {', '.join(known.identifiers):.300}; {_ADD}",
             )
 
     def allows(self, publisher: str, thumbprint: str, identifier: str) -> bool:
@@ -56,5 +62,5 @@ class Pins:
         return self.allows(publisher, thumbprint, identifier) and (not publisher or is_host_of(host, identifier))
 
 
-def _not_pinned(what: str) -> WireError:
-    return WireError(403, "not-pinned", f"{what}; add it to its trust file ('wellkeeper trust --write')")
+def _not_pinned(why: str) -> WireError:
+    return WireError(403, "not-pinned", why)

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -13,6 +14,7 @@ import pytest
 
 from tests.responder.conftest import Running
 from tests.responder.messages import KEY, NOW, OTHER_THUMBPRINT, THUMBPRINT, TOKEN
+from tests.unprivileged import as_unprivileged_user, shared_folder
 from wellkeeper_client.publish import ResponderControl, ResponderError
 from wellkeeper_client.signing import Publication
 
@@ -97,6 +99,19 @@ async def test_refusal_carries_status_problem_and_the_responders_detail(running:
 )
 async def test_error_names_the_unreachable_address(address: str, words: str) -> None:
     assert words in str(await failure(lambda: publish(control(address))))
+
+
+@pytest.mark.root
+def test_user_who_may_not_connect_learns_how() -> None:
+    with shared_folder() as folder, socket.socket(socket.AF_UNIX) as listener:
+        path = folder / "run/control.sock"
+        path.parent.mkdir(mode=0o755)
+        listener.bind(str(path))
+        path.chmod(0o600)
+        with as_unprivileged_user(), pytest.raises(ResponderError) as caught:
+            control(f"unix:{path}").status()
+    assert caught.value.why == f"cannot reach unix:{path}: Permission denied"
+    assert caught.value.remedy.endswith("or start wellkeeper-responder with --control-mode 0666.")
 
 
 async def test_silent_server_times_out() -> None:

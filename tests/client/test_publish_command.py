@@ -141,7 +141,10 @@ async def test_token_that_nginx_does_not_serve_is_withdrawn_and_explained(
     assert (await running.get(TOKEN)).status == 404
 
 
-async def test_command_that_is_stopped_while_it_reads_back_withdraws(running: Running, key: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_command_that_is_stopped_while_it_reads_back_withdraws(
+    running: Running, key: Path, number: signal.Signals
+) -> None:
     running.clock.step(time.time() - NOW)
     asked = asyncio.Event()
 
@@ -154,11 +157,13 @@ async def test_command_that_is_stopped_while_it_reads_back_withdraws(running: Ru
         through = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
         options = ("--control", str(running.control), "--key", str(key), "--through", through)
         command = (sys.executable, "-m", "wellkeeper_client.publish_command", *options, "example.com", _AUTHORIZATION)
-        process = await asyncio.create_subprocess_exec(*command)
+        process = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.PIPE)
         await asked.wait()
         assert (await running.get(TOKEN)).status == 200
-        process.terminate()
-        assert await process.wait() == 128 + signal.SIGTERM
+        process.send_signal(number)
+        _, reported = await process.communicate()
+        assert reported == b""
+        assert process.returncode == 128 + number
     assert (await running.get(TOKEN)).status == 404
 
 
@@ -195,6 +200,8 @@ async def test_process_takes_its_options_from_the_environment(running: Running, 
         ("example.com", "short.thumbprint"),
         ("example.com", TOKEN),
         ("exämple.com", _AUTHORIZATION),
+        ("*.example.com", _AUTHORIZATION),
+        ("http://example.com", _AUTHORIZATION),
         ("--withdraw", "short"),
         ("--withdraw", TOKEN, "example.com"),
         ("--watch", "/nonexistent"),

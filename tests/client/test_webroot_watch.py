@@ -16,12 +16,14 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from tests.fakes import FakeClock, run_tasks_until
 from tests.responder.conftest import Running, settings
 from tests.responder.http import Reply, ask_until
-from tests.responder.messages import KEY, NOW, OTHER_THUMBPRINT, OTHER_TOKEN, THUMBPRINT, TOKEN, TRUST
+from tests.responder.messages import KEY, NOW, OTHER_THUMBPRINT, OTHER_TOKEN, THUMBPRINT, TOKEN, TRUST, withdrawal
 from tests.responder.test_publishers import CERTBOT, CERTBOT_KEY
+from tests.unprivileged import as_unprivileged_user, shared_folder
 from wellkeeper_client import wire
 from wellkeeper_client.publish import ResponderControl
-from wellkeeper_client.publisher import Publisher
-from wellkeeper_client.webroot_watch import IDENTIFIER, LOOK_SECONDS, WebrootWatch, read_regular, stamp_of
+from wellkeeper_client.publisher import WEBROOT, Publisher
+from wellkeeper_client.signing import sign_withdrawal
+from wellkeeper_client.webroot_watch import LOOK_SECONDS, WebrootWatch, read_regular, stamp_of
 from wellkeeper_responder.app import Responder
 
 _AUTHORIZATION = f"{TOKEN}.{THUMBPRINT}"
@@ -30,9 +32,7 @@ _AUTHORIZATION = f"{TOKEN}.{THUMBPRINT}"
 class Watched:
     """A watched webroot; `now` is its clock."""
 
-    def __init__(
-        self, folder: Path, control: object, key: Ed25519PrivateKey = KEY, identifier: str = IDENTIFIER
-    ) -> None:
+    def __init__(self, folder: Path, control: object, key: Ed25519PrivateKey = KEY, identifier: str = WEBROOT) -> None:
         self.challenges = folder / "webroot/.well-known/acme-challenge"
         self.lines: list[str] = []
         self.now = 0.0
@@ -42,6 +42,10 @@ class Watched:
 
     async def look(self) -> None:
         await asyncio.to_thread(self._watch.look)
+
+    def look_here(self) -> None:
+        """Look in this thread, whose user a test may change."""
+        self._watch.look()
 
     async def look_until_cancelled(self) -> None:
         while True:
@@ -134,6 +138,39 @@ async def test_refusal_is_reported_once_and_retried_each_second(running: Running
     assert watched.lines[1:] == [f"published {TOKEN}"]
 
 
+async def test_tokens_that_a_restarted_responder_lost_are_published_again(running: Running, watched: Watched) -> None:
+    watched.write()
+    watched.write(OTHER_TOKEN, f"{OTHER_TOKEN}.{THUMBPRINT}")
+    await watched.look()
+    for token in (TOKEN, OTHER_TOKEN):
+        jti = (await running.read(wire.TOKENS_PREFIX + token)).json()["jti"]
+        await running.put(token, sign_withdrawal(withdrawal(jti, token=token), KEY), "DELETE")
+        assert (await running.get(token)).status == 404
+    await watched.look()
+    assert [(await running.get(token)).status for token in (TOKEN, OTHER_TOKEN)] == [200, 200]
+    await running.responder.stop()
+    watched.now = 2.0
+    await watched.look()  # it cannot be asked
+    assert len(watched.lines) == 4
+
+
+@pytest.mark.root
+def test_what_may_not_be_read_is_reported_once() -> None:
+    with shared_folder() as folder:
+        watched = Watched(folder, "127.0.0.1:1")
+        watched.write()
+        for path in (watched.challenges / TOKEN, watched.challenges):
+            path.chmod(0)
+            with as_unprivileged_user():
+                watched.look_here()
+                watched.look_here()
+            assert (
+                watched.lines.pop()
+                == f"cannot read {path}: permission denied. Let the user of wellkeeper-publish read it."
+            )
+            assert watched.lines == []
+
+
 async def test_directory_that_cannot_be_read_for_a_moment_withdraws_nothing(running: Running, watched: Watched) -> None:
     watched.write()
     await watched.look()
@@ -150,7 +187,7 @@ async def test_directory_that_cannot_be_read_for_a_moment_withdraws_nothing(runn
 async def test_publisher_watches_a_webroot_for_one_of_its_names(running: Running, tmp_path: Path) -> None:
     running.responder.replace_trust(replace(TRUST, publishers=(CERTBOT,)))
     authorization = f"{TOKEN}.{OTHER_THUMBPRINT}"
-    nameless, named = (Watched(tmp_path, running.control, CERTBOT_KEY, one) for one in (IDENTIFIER, "a.example"))
+    nameless, named = (Watched(tmp_path, running.control, CERTBOT_KEY, one) for one in (WEBROOT, "a.example"))
     named.write(text=authorization)
     await nameless.look()
     assert "name one of the publisher's names: wellkeeper-publish --watch DIR NAME" in nameless.lines[0]
