@@ -101,7 +101,7 @@ class Dehydrated(Client):
 
     async def obtain(self, *names: str, delivers: bool = False) -> str:
         (self.folder / "wellknown").mkdir(parents=True, exist_ok=True)
-        hook = self._hook() if delivers else HOOKS / "dehydrated"
+        hook = (_DELIVER if delivers else HOOKS) / "dehydrated"
         (self.folder / "config").write_text(
             f"CA={self.ca.directory_url}\nBASEDIR={self.folder}\nWELLKNOWN={self.folder}/wellknown\n"
             f"HOOK={hook}\nHOOK_CHAIN={self.hook_chain}\nKEY_ALGO=prime256v1\nACCOUNT_KEYSIZE=2048\n"
@@ -110,15 +110,6 @@ class Dehydrated(Client):
         program = (find_program("bash"), str(_CACHE / "dehydrated/usr/bin/dehydrated"), "-f", f"{self.folder}/config")
         await self.run(*program, "--register", "--accept-terms")
         return await self.run(*program, "--cron", "--force", "--domain", " ".join(names))
-
-    def _hook(self) -> Path:
-        """Write a hook that runs both of ours, as dehydrated takes one."""
-        hook = self.folder / "hook"
-        hook.write_text(
-            f'#!/bin/sh\n[ "$1" != deploy_cert ] || exec {_DELIVER}/dehydrated "$@"\nexec {HOOKS}/dehydrated "$@"\n'
-        )
-        hook.chmod(0o755)
-        return hook
 
 
 class DehydratedChain(Dehydrated):

@@ -38,7 +38,7 @@ _LOOKED_UP: Final = frozenset({Outcome.UNCHANGED, Outcome.NOT_SERVED_YET})
 # How long to wait for another command that owns the state, such as a timer's renewal.
 _BUSY_SECONDS: Final = 60.0
 _BUSY_PAUSE_SECONDS: Final = 0.5
-_BOTH: Final = "To have both, RSA and ECDSA, deliver the {kind} one under a name of its own, such as {name}-{suffix}."
+_BOTH: Final = "To have both, RSA and ECDSA, give the {kind} one its own name, such as {name}-{suffix}."
 
 
 @dataclass(frozen=True, slots=True)

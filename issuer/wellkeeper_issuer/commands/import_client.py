@@ -49,8 +49,15 @@ _APPLY: Final = click.option(
 
 
 def _folder(default: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Take the directory as an absolute path, as the report has lines to copy into nginx's configuration."""
     path = click.Path(path_type=Path, readable=False)
-    return click.argument("folder", metavar="[DIRECTORY]", type=path, default=Path(default))
+    return click.argument(
+        "folder",
+        metavar="[DIRECTORY]",
+        type=path,
+        default=Path(default),
+        callback=lambda _c, _p, given: given.absolute(),
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,7 +75,7 @@ def test_rsa_and_ecdsa_certificates_need_two_names(program: Program) -> None:
         replaced, refused = (deliver(program, one, name="a.example") for one in (newer, older))
         same = deliver(program, ecdsa, name="a.example")
     note = "note: it replaces a certificate with an ECDSA key by one with an RSA key. To have both"
-    remedy = "deliver the RSA one under a name of its own, such as a.example-rsa."
+    remedy = "give the RSA one its own name, such as a.example-rsa."
     assert note in replaced.err
     assert remedy in replaced.err
     assert (refused.exit_code, "the installed one (ECDSA) is newer" in refused.err) == (2, True), refused

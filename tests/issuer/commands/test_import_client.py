@@ -88,3 +88,9 @@ def test_lego_certificate_is_imported_from_the_one_of_two_cas_at_a_host_that_the
     program.config.write_text(program.config.read_text().replace(f"'{UNREACHABLE_CA}'", "'sslcom-ecc'"))
     (taken,) = program.run("import", "lego", str(tmp_path), "--json").json()["taken"]
     assert taken["name"] == "a.example"
+
+
+def test_relative_directory_is_shown_whole(program: Program) -> None:
+    program.configure()
+    refused = program.run("import", "lego", "nothing-here")
+    assert f"{Path('nothing-here').absolute()} is not lego's directory" in refused.err
