@@ -1,4 +1,7 @@
-"""Request a token from this host's nginx as the CA will, and explain what is wrong with the answer."""
+"""Request a token from this host's nginx as the CA will, and explain what is wrong with the answer.
+
+`through` is HOST:PORT, or proxy:HOST:PORT for a port that expects the PROXY protocol of a load balancer.
+"""
 
 import http.client
 from typing import Final
@@ -10,16 +13,22 @@ from wellkeeper_client.signing import Publication
 _SECONDS: Final = 5.0
 # More than any key authorization has.
 _LONGEST: Final = 512
+_PROXY: Final = "proxy:"
+# Version 1 of the PROXY protocol, section 2.1: without the address of the client.
+_GREETING: Final = b"PROXY UNKNOWN\r\n"
+_REMEDY: Final = "Start nginx, or name its address with --through HOST:PORT."
+_PROXY_REMEDY: Final = "If this port expects the PROXY protocol, name it with --through proxy:HOST:PORT."
 _INCLUDE: Final = "Include challenge.conf in the server block for {} and in the default_server of port 80."
 
 
 def find_fault(through: str, name: str, publication: Publication) -> tuple[str, str] | None:
-    """Return cause and remedy if the nginx at `through` (HOST:PORT) does not serve the token for this name."""
+    """Return cause and remedy if the nginx at `through` does not serve the token for this name."""
     try:
         status, headers, body = _ask(through, name, publication.token)
     except (OSError, http.client.HTTPException, ValueError) as error:
         why = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        return one_line(f"the request failed: {why}", 200), "Start nginx, or name its address with --through HOST:PORT."
+        is_ended = isinstance(error, ConnectionResetError) and not through.startswith(_PROXY)
+        return one_line(f"the request failed: {why}", 200), _PROXY_REMEDY if is_ended else _REMEDY
     if status == http.HTTPStatus.OK and body.rstrip() == publication.key_authorization.encode():
         return None
     return _explain(status, headers.get(wire.UPSTREAM_HEADER, ""), body, name)
@@ -36,8 +45,11 @@ def _explain(status: int, upstream: str, body: bytes, name: str) -> tuple[str, s
 
 
 def _ask(through: str, name: str, token: str) -> tuple[int, http.client.HTTPMessage, bytes]:
-    connection = http.client.HTTPConnection(through, timeout=_SECONDS)
+    connection = http.client.HTTPConnection(through.removeprefix(_PROXY), timeout=_SECONDS)
     try:
+        connection.connect()
+        if through.startswith(_PROXY):
+            connection.sock.sendall(_GREETING)
         headers = {"Host": f"[{name}]" if ":" in name else name, wire.READ_BACK_HEADER: "1"}
         connection.request("GET", wire.CHALLENGE_PREFIX + token, headers=headers)
         with connection.getresponse() as reply:

@@ -137,7 +137,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
     _add(parser, "control", "ADDRESS", publisher.DEFAULT_CONTROL, "control address of the responder")
     _add(parser, "key", "FILE", str(publisher.DEFAULT_KEY), "publishing key, in PEM").type = Path
-    _add(parser, "through", "ADDRESS", publisher.DEFAULT_THROUGH, "read back through the nginx at HOST:PORT")
+    _add(
+        parser,
+        "through",
+        "ADDRESS",
+        publisher.DEFAULT_THROUGH,
+        "read back through the nginx at HOST:PORT, or proxy:HOST:PORT",
+    )
     return parser
 
 

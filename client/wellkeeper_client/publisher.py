@@ -81,7 +81,10 @@ def read_publishing_key(path: Path) -> Ed25519PrivateKey:
 
 
 class Publisher:
-    """Publishes at one responder, and reads back through the nginx at `through`, HOST:PORT. Raises PublisherError."""
+    """Publishes at one responder, and reads back through the nginx at `through`, as nginx_read_back describes it.
+
+    Raises PublisherError.
+    """
 
     def __init__(self, responder: ResponderControl, through: str) -> None:
         self._responder = responder

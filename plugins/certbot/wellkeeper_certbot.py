@@ -35,7 +35,11 @@ class Authenticator(common.Plugin, interfaces.Authenticator):
     def add_parser_arguments(cls, add: Callable[..., None]) -> None:
         add("control", default=publisher.DEFAULT_CONTROL, help="Control address of the responder.")
         add("key", default=str(publisher.DEFAULT_KEY), help="Publishing key, in PEM.")
-        add("through", default=publisher.DEFAULT_THROUGH, help="Read back through the nginx at HOST:PORT.")
+        add(
+            "through",
+            default=publisher.DEFAULT_THROUGH,
+            help="Read back through the nginx at HOST:PORT, or proxy:HOST:PORT.",
+        )
 
     def more_info(self) -> str:
         return self.description

@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 
@@ -139,6 +139,23 @@ async def test_token_that_nginx_does_not_serve_is_withdrawn_and_explained(
     assert words in why
     assert remedy.endswith(".")
     assert (await running.get(TOKEN)).status == 404
+
+
+async def test_port_that_expects_the_proxy_protocol_is_greeted(
+    running: Running, program: Program, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if await reader.readline() == b"PROXY UNKNOWN\r\n":
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"HTTP/1.1 200 X\r\n\r\n" + (await running.get(TOKEN)).body)
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        through = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        assert await replace(program, through=f"proxy:{through}").run("example.com", _AUTHORIZATION) == 0
+        assert await replace(program, through=through).run("example.com", _AUTHORIZATION) == 1
+    remedy = "  If this port expects the PROXY protocol, name it with --through proxy:HOST:PORT."
+    assert capsys.readouterr().err.splitlines()[2] == remedy
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
