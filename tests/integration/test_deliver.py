@@ -122,7 +122,8 @@ async def test_older_certificate_needs_force_and_names_follow_the_newest(client:
     assert newest != older
     first = await client.deliver("--json")
     assert_documented("deliver", first.json())
-    drop_in = Path(first.json()["drop_in"])
+    assert first.json()["certificate"]["outcome"] == "not_served_yet"
+    drop_in, rehearsed = Path(first.json()["drop_in"]), await issuer.run("rehearse", "example.net")
     table = {"name": "example.net", "identifiers": ["*.example.net", "example.net"], "source": "external"}
     assert table_of(drop_in) == table
     assert "Another ACME client renews it" in (await issuer.run_well("why", "example.net")).out
@@ -139,9 +140,9 @@ async def test_older_certificate_needs_force_and_names_follow_the_newest(client:
     assert installed(issuer, "example.net") == other
     assert table_of(drop_in) == table | {"identifiers": ["shop.example.net"], "https_addresses": []}
     assert (await client.deliver()).out == "example.net: already installed\n"
-    rehearsed = await issuer.run("rehearse", "example.net")
     assert (rehearsed.exit_code, "is not ordered here" in rehearsed.err) == (2, True), rehearsed
-    await issuer.run_well("certificate", "remove", "example.net", "--yes")
+    removed = (await issuer.run_well("certificate", "remove", "example.net", "--yes")).out
+    assert "example.net is no longer expected; the deploy hook of its client would add it again." in removed
     assert "example.net" not in (await issuer.run_well("list")).out
 
 

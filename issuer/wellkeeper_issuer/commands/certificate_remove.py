@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
@@ -20,6 +20,7 @@ from wellkeeper_issuer.outside.host.drop_ins import drop_in_path, remove_drop_in
 from wellkeeper_issuer.outside.state.state import has_state
 from wellkeeper_issuer.service import remote
 from wellkeeper_issuer.settings import Settings, check
+from wellkeeper_issuer.settings.certificate_table import EXTERNAL
 from wellkeeper_issuer.settings.choice import choose
 from wellkeeper_issuer.settings.files import (
     CERTIFICATES,
@@ -33,6 +34,8 @@ from wellkeeper_node.certificates.removal import is_away
 from wellkeeper_node.errors import WellkeeperError
 from wellkeeper_node.happened import Happened, What
 from wellkeeper_node.model import LINEAGE_NAME
+
+_HOOK: Final = "the deploy hook of its client would add it again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +192,9 @@ def _summary(removal: _Removal) -> str:
     root = removal.settings.certificates_dir
     if removal.are_files_deleted:
         return f"removed {removal.drop_in}, {root}/live/{removal.name} and {root}/archive/{removal.name}"
+    external = {one.name for one in removal.settings.certificates if one.source == EXTERNAL}
+    ends = f"expected; {_HOOK}" if removal.name in external else "renewed"
     return (
-        f"removed {removal.drop_in}; {removal.name} is no longer renewed. nginx serves it until it expires.\n"
+        f"removed {removal.drop_in}; {removal.name} is no longer {ends}. nginx serves it until it expires.\n"
         f"When no server block uses it any more, delete {root}/live/{removal.name} and {root}/archive/{removal.name}."
     )

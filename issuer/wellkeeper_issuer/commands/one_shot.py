@@ -97,7 +97,7 @@ def to_json(report: Report, lineage: Lineage) -> dict[str, Any]:
     certificate, dated = report.certificate, report.certificate or report.schedule
     return {
         "name": report.lineage,
-        "outcome": report.outcome.value,
+        "outcome": report.outcome.name.lower(),
         "reason": report.reason,
         "identifiers": [str(identifier) for identifier in lineage.identifiers],
         "serial": certificate.serial if certificate else None,
