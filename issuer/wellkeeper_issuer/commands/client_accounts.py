@@ -27,7 +27,7 @@ _TITLES: Final = ("CLIENT", "CA", "KEY", "PINNED", "THUMBPRINT", "FILE")
 _FILE: Final = "pinned-accounts.toml"
 _BEGIN: Final = (
     "# Accounts of other ACME clients, which 'wellkeeper trust --account-key' or '--clients' added.\n"
-    "# Delete the lines of those that responders must no longer answer for, then run 'wellkeeper trust --write'.\n"
+    "# To unpin one: wellkeeper trust --unpin THUMBPRINT --write\n"
     f"{ACCOUNTS} = [\n"
 )
 _END: Final = "]\n"
@@ -90,8 +90,34 @@ def pin(config: Path, settings: Settings, accounts: Sequence[ClientAccount]) -> 
     new = {one.thumbprint: one for one in accounts if one.thumbprint and one.thumbprint not in known}
     if new:
         path = drop_in_folder(config) / _FILE
-        lines = "".join(f'  "{thumbprint}",  # {_note(one)}\n' for thumbprint, one in new.items())
+        lines = "".join(f"{_begin(thumbprint)}  # {_note(one)}\n" for thumbprint, one in new.items())
         fleet_drop_in.write({path: f"{_former(path).removesuffix(_END)}{lines}{_END}"})
+
+
+def unpin(config: Path, settings: Settings, thumbprints: Sequence[str]) -> None:
+    """Remove the accounts from this drop-in. Raises SettingsError if it lacks one, and then changes nothing."""
+    path = drop_in_folder(config) / _FILE
+    lines = _former(path).splitlines(keepends=True)
+    for one in thumbprints:
+        if not any(line.startswith(_begin(one)) for line in lines):
+            raise SettingsError(f"cannot unpin {one}; nothing was changed", *_elsewhere(settings, one, path))
+    if thumbprints:
+        begins = tuple(map(_begin, thumbprints))
+        fleet_drop_in.write({path: "".join(line for line in lines if not line.startswith(begins))})
+
+
+def _begin(thumbprint: str) -> str:
+    return f'  "{thumbprint}",'
+
+
+def _elsewhere(settings: Settings, thumbprint: str, path: Path) -> tuple[str, str]:
+    """Return why the drop-in lacks this account, and what to do."""
+    for one in settings.publishers:
+        if thumbprint in one.account_thumbprints:
+            return f"it is an account of publisher {one.name}", f"Run 'wellkeeper publisher remove {one.name}'."
+    if thumbprint in settings.account_thumbprints:
+        return f"other settings than {path} have it", f"Remove it from {ACCOUNTS} there."
+    return "no settings have it", "Run 'wellkeeper trust --clients' for the thumbprints."
 
 
 def _former(path: Path) -> str:

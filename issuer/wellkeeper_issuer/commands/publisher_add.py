@@ -26,7 +26,7 @@ from wellkeeper_node import durable
 from wellkeeper_node.happened import Happened, What
 
 _COMMENT: Final = "Written by 'wellkeeper publisher add'; 'wellkeeper publisher remove' revokes the key."
-_UNPIN: Final = "Delete its line in issuer.d/pinned-accounts.toml, where 'trust --account-key' writes it."
+_UNPIN: Final = "Run 'wellkeeper trust --unpin THUMBPRINT --write' first."
 _FILE: Final = click.Path(path_type=Path, readable=False)
 
 

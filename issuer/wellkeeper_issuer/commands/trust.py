@@ -36,6 +36,7 @@ _FILE: Final = click.Path(path_type=Path, readable=False)
 @click.argument("more_keys", nargs=-1, metavar="[FILE]...", type=_FILE)
 @click.option("--clients", is_flag=True, help="The same for all accounts that certbot, acme.sh, lego and others have.")
 @click.option("--home", "homes", multiple=True, type=_FILE, help="Look in this home directory, too, with --clients.")
+@click.option("--unpin", "unpinned", multiple=True, metavar="THUMBPRINT", help="With --write, unpin this account.")
 @options.config_option
 @options.json_option
 def trust(  # noqa: PLR0913 - its options
@@ -47,6 +48,7 @@ def trust(  # noqa: PLR0913 - its options
     more_keys: tuple[Path, ...],
     clients: bool,
     homes: tuple[Path, ...],
+    unpinned: tuple[str, ...],
 ) -> None:
     """Show what the responder must trust, and the nginx lines to copy.
 
@@ -54,15 +56,16 @@ def trust(  # noqa: PLR0913 - its options
     until the responders have read it. One that does not run, or reads another file, is only noted.
 
     --account-key and --clients show accounts of other ACME clients. With --write, they become account_thumbprints of
-    the settings first. A pinned account can get certificates for every name whose tokens 'wellkeeper publish'
-    publishes for it.
+    the settings first, and --unpin removes them there. A pinned account can get certificates for every name whose
+    tokens 'wellkeeper publish' publishes for it.
     """
-    if (more_keys and not first_keys) or (homes and not clients):
-        raise click.UsageError("files need --account-key, and --home needs --clients")
+    if (more_keys and not first_keys) or (homes and not clients) or (unpinned and not write):
+        raise click.UsageError("files need --account-key, --home needs --clients, and --unpin needs --write")
     settings, path = options.read(config, is_for_standbys=not write), settings_path(config)
     accounts = _accounts((*first_keys, *more_keys), homes, has_all=clients)
-    if write and accounts:
+    if write and (accounts or unpinned):
         client_accounts.pin(path, settings, accounts)
+        client_accounts.unpin(path, settings, unpinned)
         settings = options.read(config)
     host = trust_file.find(settings, path)
     is_written = write and not host.is_current

@@ -167,7 +167,7 @@ def test_account_is_trusted_with_names_by_one_list_only(ready: Program) -> None:
     why = f"account_thumbprints: {thumbprint} is also in the account_thumbprints for every name"
     refused = ready.run(*add(ready, "certbot"))
     assert f"cannot add the publisher\n  {why}" in refused.err
-    assert "issuer.d/pinned-accounts.toml" in refused.err
+    assert "Run 'wellkeeper trust --unpin THUMBPRINT --write' first." in refused.err
     text = f"[[publishers]]\nname = 'x'\naccount_thumbprints = ['{thumbprint}']\npublishing_keys = ['{'A' * 43}']\n"
     with ready.config.open("a") as file:
         file.write(f"\n{text}identifiers = ['a.example']\n")

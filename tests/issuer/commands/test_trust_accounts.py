@@ -61,6 +61,25 @@ def test_write_pins_accounts_and_later_writes_keep_them(ready: Program) -> None:
     assert f'  "{first}",  # {one}\n' in text
 
 
+def test_account_is_unpinned_and_others_stay(ready: Program) -> None:
+    paths = [ready.folder / f"{name}.key" for name in ("one", "two", "three")]
+    first, second, third = map(write_key, paths)
+    ready.run("trust", "--write", "--account-key", *map(str, paths[:2]))
+    finished = ready.run("trust", "--write", "--unpin", first)
+    assert f"  - account_thumbprints: {first}\n" in finished.out
+    assert pinned(ready) == (second,)
+    ready.run("publisher", "add", "x", "--account-key", str(paths[2]), "--identifier", "a.example")
+    for thumbprint, why in (
+        (first, "no settings have it\n  Run 'wellkeeper trust --clients'"),
+        (third, "it is an account of publisher x\n  Run 'wellkeeper publisher remove x'."),
+    ):
+        refused = ready.run("trust", "--write", "--unpin", second, "--unpin", thumbprint)
+        assert f"cannot unpin {thumbprint}; nothing was changed\n  {why}" in refused.err
+    ready.config.write_text(f"account_thumbprints = ['{first}']\n{ready.config.read_text()}")
+    assert "Remove it from account_thumbprints there." in ready.run("trust", "--write", "--unpin", first).err
+    assert pinned(ready) == (second,)
+
+
 def test_account_of_a_publisher_is_not_pinned_for_every_name(ready: Program) -> None:
     key = ready.folder / "one.key"
     write_key(key)
@@ -139,11 +158,11 @@ def test_key_that_is_no_account_key_changes_nothing(ready: Program) -> None:
     assert pinned(ready) == ()
 
 
-@pytest.mark.parametrize("arguments", [("a.key",), ("--home", "/root")])
+@pytest.mark.parametrize("arguments", [("a.key",), ("--home", "/root"), ("--unpin", "A" * 43)])
 def test_files_and_homes_need_their_option(ready: Program, arguments: tuple[str, ...]) -> None:
     finished = ready.run("trust", *arguments)
     assert finished.exit_code == 2
-    assert "files need --account-key, and --home needs --clients" in finished.err
+    assert "files need --account-key, --home needs --clients, and --unpin needs --write" in finished.err
 
 
 @pytest.mark.parametrize("text", ["account_thumbprints = []\n", "[[nodes]]\nname = 'b'\n"])
