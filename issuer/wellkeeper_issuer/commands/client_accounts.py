@@ -117,7 +117,7 @@ def _elsewhere(settings: Settings, thumbprint: str, path: Path) -> tuple[str, st
             return f"it is an account of publisher {one.name}", f"Run 'wellkeeper publisher remove {one.name}'."
     if thumbprint in settings.account_thumbprints:
         return f"other settings than {path} have it", f"Remove it from {ACCOUNTS} there."
-    return "no settings have it", "Run 'wellkeeper trust --clients' for the thumbprints."
+    return "the settings do not have it", "Run 'wellkeeper trust --clients' for the thumbprints."
 
 
 def _former(path: Path) -> str:

@@ -32,6 +32,7 @@ def remove(name: str, config: Path | None, *, as_json: bool) -> None:
     file in issuer.d. Nothing else of the trust file changes, and the account of the client stays at its CA. Settings
     that you wrote by hand are never changed; the command then shows which lines to remove.
     """
+    options.refuse_standbys(config)
     path = settings_path(config)
     sources = read_sources(path)
     settings = check(sources)

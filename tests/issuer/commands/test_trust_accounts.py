@@ -70,7 +70,7 @@ def test_account_is_unpinned_and_others_stay(ready: Program) -> None:
     assert pinned(ready) == (second,)
     ready.run("publisher", "add", "x", "--account-key", str(paths[2]), "--identifier", "a.example")
     for thumbprint, why in (
-        (first, "no settings have it\n  Run 'wellkeeper trust --clients'"),
+        (first, "the settings do not have it\n  Run 'wellkeeper trust --clients'"),
         (third, "it is an account of publisher x\n  Run 'wellkeeper publisher remove x'."),
     ):
         refused = ready.run("trust", "--write", "--unpin", second, "--unpin", thumbprint)
