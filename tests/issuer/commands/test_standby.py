@@ -32,7 +32,6 @@ CHANGES: Final = [
     ["certificate", "remove", NAME, "--yes"],
     ["publisher", "add", "x", "--account-key", "x.key", "--identifier", "a.example"],
     ["publisher", "remove", "x"],
-    ["publish", "a.example", f"{'A' * 43}.{'A' * 43}"],
     ["deliver", "other", "--chain", "x.pem", "--key", "x.key"],
     ["fleet", "listen", "127.0.0.1:8404"],
     ["engine", "acl"],
