@@ -53,12 +53,16 @@ class FakeOutbox:
         self.troubles[target] = since, error
 
     async def read_backlogs(self) -> Mapping[str, Backlog]:
-        counts = {target: len(await self.read_waiting(target)) for target in {*self.rows, *self.troubles}}
         return {
-            target: Backlog(count, *self.troubles.get(target, (None, "")))
-            for target, count in counts.items()
-            if count or target in self.troubles
+            target: await self._backlog(target)
+            for target in {*self.rows, *self.troubles}
+            if await self.read_waiting(target) or target in self.troubles
         }
+
+    async def _backlog(self, target: str) -> Backlog:
+        waiting = await self.read_waiting(target)
+        since, error = self.troubles.get(target, (None, ""))
+        return Backlog(len(waiting), since, error, min((one.at for one in waiting), default=None))
 
 
 class FakeTarget:

@@ -6,7 +6,7 @@ from typing import Final
 from tests.metrics_page import documented
 from tests.promtool import CASES, RULES, promtool
 
-_SECTIONS: Final = ("certificates", "the daemon", "nodes", "a node", "the responder")
+_SECTIONS: Final = ("certificates", "the daemon", "nodes", "a standby", "a node", "the responder", "the relay")
 
 
 def test_rules_fire_and_stay_silent_as_their_tests_say() -> None:
@@ -22,9 +22,14 @@ def test_every_rule_has_a_case_in_which_it_fires_and_one_in_which_it_stays_silen
 
 
 def test_rules_and_their_tests_name_only_exported_metrics() -> None:
-    exported = {f"wellkeeper_{name}" for section in _SECTIONS for name in documented(f"Metrics of {section}")}
+    exported = {name for section in _SECTIONS for name in names_of(section)}
     for path in (RULES, CASES):
         assert set(re.findall(r"\bwellkeeper_\w+", path.read_text())) <= exported
+
+
+def names_of(section: str) -> list[str]:
+    prefix = "wellkeeper_relay_" if section == "the relay" else "wellkeeper_"
+    return [prefix + name for name in documented(f"Metrics of {section}")]
 
 
 def test_rules_are_those_of_the_documentation() -> None:

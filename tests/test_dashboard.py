@@ -46,7 +46,7 @@ def test_prometheus_parses_every_expression(tmp_path: Path) -> None:
 
 
 def test_every_metric_is_exported() -> None:
-    text = recorded(Overview([], Rows(), NOW, None, ()), ()) + counts(Activity())
+    text = recorded(Overview([], Rows(), NOW, None, ()), (), {}) + counts(Activity(), NOW, {})
     known = {f"wellkeeper_{_SERIES.sub('', name)}" for name in exported(text)}
     query = DASHBOARD["templating"]["list"][1]["query"]["query"]
     named = {_SERIES.sub("", one) for text in (*expressions(), query) for one in re.findall(r"\bwellkeeper_\w+", text)}

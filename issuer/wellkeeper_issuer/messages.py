@@ -77,8 +77,12 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """The number of messages that wait for a target; `since` and `error` say why, if it accepted none since then."""
+    """The number of messages that wait for a target; `since` and `error` say why, if it accepted none since then.
+
+    `oldest_at` is the time of the oldest one.
+    """
 
     waiting: int
     since: datetime | None = None
     error: str = ""
+    oldest_at: datetime | None = None

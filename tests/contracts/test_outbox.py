@@ -73,10 +73,10 @@ async def test_oldest_messages_are_dropped_when_too_many_wait(outbox: Outbox) ->
 async def test_trouble_of_a_target_lasts_until_it_accepts_a_message(outbox: Outbox) -> None:
     assert await outbox.read_backlogs() == {}
     await put(outbox, FAILED)
-    assert await outbox.read_backlogs() == {"chat": Backlog(1)}
+    assert await outbox.read_backlogs() == {"chat": Backlog(1, oldest_at=NOW)}
     await outbox.record_trouble("chat", "it is away", NOW)
     await outbox.record_trouble("chat", "it says no", NOW + MINUTE)
-    assert await outbox.read_backlogs() == {"chat": Backlog(1, NOW, "it says no")}
+    assert await outbox.read_backlogs() == {"chat": Backlog(1, NOW, "it says no", NOW)}
     await outbox.record_sent("chat", FAILED.id)
     assert await outbox.read_backlogs() == {}
 
@@ -85,6 +85,6 @@ async def test_trouble_of_a_target_ends_with_the_last_message_that_waits(outbox:
     await put(outbox, FAILED, RECOVERED)
     await outbox.record_trouble("chat", "it says no", NOW)
     await outbox.forget("chat", FAILED.id)
-    assert await outbox.read_backlogs() == {"chat": Backlog(1, NOW, "it says no")}
+    assert await outbox.read_backlogs() == {"chat": Backlog(1, NOW, "it says no", NOW + MINUTE)}
     await outbox.forget("chat", RECOVERED.id)
     assert await outbox.read_backlogs() == {}

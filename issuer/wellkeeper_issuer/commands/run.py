@@ -166,7 +166,7 @@ def _handlers(service: Service, state: State, activity: Activity) -> dict[str, H
     """Return what answers the commands over the daemon's socket."""
     of_nodes = NodeRequests(state.fleet, state.schedules, SystemClock()).handlers
     of_clients = ExternalRequests(state.attempts, service.slot, SystemClock()).handlers
-    return {**service.handlers, **of_nodes, **of_clients, "metrics": _counts(activity)}
+    return {**service.handlers, **of_nodes, **of_clients, "metrics": _counts(service, activity)}
 
 
 @asynccontextmanager
@@ -211,9 +211,9 @@ def _sending(service: Service, state: State) -> Sending:
     return Sending(state.outbox, lambda: make_targets(service.settings), SystemClock())
 
 
-def _counts(activity: Activity) -> Handler:
+def _counts(service: Service, activity: Activity) -> Handler:
     async def answer(_request: Message, _tell: Tell) -> Message:
-        return {"text": all_metrics.counts(activity)}
+        return {"text": all_metrics.counts(activity, service.started_at, service.factories.checked())}
 
     return answer
 

@@ -117,7 +117,7 @@ def _metrics(settings: Settings, seen: Overview, nodes: "Sequence[NodeStatus]") 
     from wellkeeper_issuer.assembly import all_metrics
 
     counts = asyncio.run(ask_daemon(settings, "metrics")) or {}
-    return all_metrics.recorded(seen, nodes) + str(counts.get("text", ""))
+    return all_metrics.on_disk(settings, seen, nodes) + str(counts.get("text", ""))
 
 
 def _show(

@@ -68,8 +68,10 @@ class StatusPages:
     def _write_metrics(self) -> str:
         from wellkeeper_issuer.commands import status_nodes
 
-        seen, nodes = asyncio.run(_look(self._service.settings, reads_certificates=False))
-        return all_metrics.recorded(seen, status_nodes.present(nodes)) + all_metrics.counts(self._activity)
+        service = self._service
+        seen, nodes = asyncio.run(_look(service.settings, reads_certificates=False))
+        on_disk = all_metrics.on_disk(service.settings, seen, status_nodes.present(nodes))
+        return on_disk + all_metrics.counts(self._activity, service.started_at, service.factories.checked())
 
     def _write_status(self) -> str:
         from wellkeeper_issuer.commands import status_json

@@ -19,7 +19,7 @@ from wellkeeper_issuer.status.overview import Overview, Shown
 
 def of_certificates(seen: Overview, version: str) -> Iterator[Metric]:
     """Yield the metrics; `version` is that of this program."""
-    yield gauge("build_info", "Always 1.", ["version"], [([version], 1.0)])
+    yield from of_output(seen, version)
     yield from _of_each(seen.shown)
     yield gauge(
         "certificates_failing",
@@ -35,6 +35,11 @@ def of_certificates(seen: Overview, version: str) -> Iterator[Metric]:
     )
     is_running = float(seen.daemon_pid is not None)
     yield gauge("daemon_running", "1 if a daemon manages these certificates.", [], [([], is_running)])
+
+
+def of_output(seen: Overview, version: str) -> Iterator[Metric]:
+    """Yield what wrote the metrics, and when."""
+    yield gauge("build_info", "Always 1.", ["version"], [([version], 1.0)])
     yield gauge("status_at_seconds", "Time at which this was written.", [], [([], seen.now.timestamp())])
 
 
@@ -57,6 +62,11 @@ def _of_each(shown: Sequence[Shown]) -> Iterator[Metric]:
     )
     yield _times(
         "certificate_served_not_after_seconds", "Expiry of the certificate that clients get.", shown, _served_not_after
+    )
+    yield _each(
+        "certificate_lacks_names",
+        "1 if the live certificate lacks names that its CA refuses.",
+        ((one, one.lacks_names) for one in shown if one.lineage.drops_failing_names),
     )
     yield _each(
         "certificate_failures",

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 
 from tests.fakes_obtain import FakeProgress
+from tests.issuer.outside.states import NOW
 from tests.metrics_page import documented, exported
 from tests.promtool import complaints
-from wellkeeper_issuer.assembly.all_metrics import counts
+from wellkeeper_issuer.assembly import all_metrics
 from wellkeeper_issuer.errors import OrderError
 from wellkeeper_issuer.model import Lineage
 from wellkeeper_issuer.reports import Mode, Outcome, Report
@@ -26,6 +27,10 @@ class _Passes:
 
     def slot(self, _name: str) -> AbstractAsyncContextManager[None]:
         return nullcontext()
+
+
+def counts(activity: Activity) -> str:
+    return all_metrics.counts(activity, NOW, {})
 
 
 def failed(error: Exception) -> Report:

@@ -100,6 +100,6 @@ def test_every_metric_is_explained(program: Program) -> None:
 def test_only_the_least_that_is_left_of_a_limit_is_a_metric() -> None:
     limit = Limit(Spent.ORDER, Scope.EXACT_SET, 5, 3600.0)
     budgets = [("letsencrypt", Budget(limit, f'a\\"b\n{used}', used, None)) for used in (2, 3, 1)]
-    found = parsed(recorded(Overview([], Rows(), NOW, 4711, budgets), ()))
+    found = parsed(recorded(Overview([], Rows(), NOW, 4711, budgets), (), {}))
     assert found["ca_limit_left"] == {("letsencrypt", "exact set", "order"): 2}
     assert found["daemon_running"] == {(): 1}

@@ -58,6 +58,8 @@ def test_metrics_have_every_target_of_the_settings(failing_for: Program) -> None
     assert 'wellkeeper_notifications_waiting{target="chat"} 1.0' in metrics
     assert 'wellkeeper_notifications_waiting{target="admin"} 0.0' in metrics
     assert 'wellkeeper_notifications_failing_since_seconds{target="chat"}' in metrics
+    assert 'wellkeeper_notifications_oldest_at_seconds{target="chat"}' in metrics
+    assert 'wellkeeper_notifications_oldest_at_seconds{target="admin"}' not in metrics
     assert 'wellkeeper_notifications_failing_since_seconds{target="admin"}' not in metrics
     assert complaints(metrics) == ""
 

@@ -38,9 +38,9 @@ DELETE FROM outbox_troubles WHERE target = ?1 AND NOT EXISTS (
 )
 """
 _BACKLOGS: Final = """
-SELECT target, sum(waiting) AS waiting, max(since) AS since, max(error) AS error FROM (
-    SELECT target, 1 AS waiting, NULL AS since, '' AS error FROM outbox WHERE NOT is_sent
-    UNION ALL SELECT target, 0, since, error FROM outbox_troubles
+SELECT target, sum(waiting) AS waiting, max(since) AS since, max(error) AS error, min(at) AS oldest_at FROM (
+    SELECT target, 1 AS waiting, NULL AS since, '' AS error, at FROM outbox WHERE NOT is_sent
+    UNION ALL SELECT target, 0, since, error, NULL FROM outbox_troubles
 ) GROUP BY target
 """
 
@@ -99,4 +99,5 @@ def _message(row: Row) -> Message:
 
 
 def _backlog(row: Row) -> tuple[str, Backlog]:
-    return row["target"], Backlog(row["waiting"], to_time_or_none(row["since"]), row["error"])
+    since, oldest_at = to_time_or_none(row["since"]), to_time_or_none(row["oldest_at"])
+    return row["target"], Backlog(row["waiting"], since, row["error"], oldest_at)
