@@ -24,6 +24,15 @@ async def get(host: Host, path: str, method: str = "GET", password: str | None =
     return await ask(TcpAddress(*host.http), method, f"/wellkeeper{path}", headers)
 
 
+async def failing(host: Host) -> list[str]:
+    """Return which of doctor's checks of the endpoint fail, which were all made."""
+    found = (await host.issuer.run("doctor", "--offline", "--json")).json()["findings"]
+    verdicts = {one["check"]: one["verdict"] for one in found if one["check"].startswith("status-")}
+    assert verdicts["status-endpoint"] == "ok", found
+    assert verdicts["status-proxy"] == "ok", found
+    return [check for check, verdict in verdicts.items() if verdict == "fail"]
+
+
 async def metrics_once_served(host: Host) -> Reply:
     """Return the metrics once they say so: the daemon records it after the handshake, and keeps a text for seconds."""
     served = b'wellkeeper_certificate_served{certificate="web"} 1.0'
@@ -40,7 +49,9 @@ async def test_nginx_asks_for_a_password_before_it_shows_the_status(folder: Path
         host.nginx.write(replace(host.nginx.settings, in_server=snippet))
         async with IssuerDaemon(host.issuer) as daemon:
             await daemon.until(certificate="web", stage="verify", event="finished")
+            assert await failing(host) == ["status-reach"]
             socket.chmod(0o666)  # nginx's workers may have a group of their own, which `group` would name
+            assert await failing(host) == []
             assert [(await get(host, "/healthz", password=one)).status for one in (None, "wrong")] == [401, 401]
             assert (await get(host, "/readyz", "POST")).status == 403
             assert (await get(host, "/readyz", "HEAD")).status == 200

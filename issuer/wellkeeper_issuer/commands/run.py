@@ -136,7 +136,7 @@ async def _run(sources: Sources, settings: Settings, log_format: LogFormat) -> N
                 _ready(systemd, lambda: endpoint.settings_changed()),  # noqa: PLW0108 - it is made below
                 lambda: {
                     **checking.to_json(),
-                    "endpoint_problem": endpoint.problem or None,
+                    **endpoint.to_json(),
                     "heartbeat": heartbeat.to_json(),
                 },
             )

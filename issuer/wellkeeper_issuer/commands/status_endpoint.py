@@ -5,6 +5,7 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 from wellkeeper_issuer.commands.status_pages import StatusPages
 from wellkeeper_issuer.service.serving import Service
@@ -25,7 +26,7 @@ def _overlap(one: Path | tuple[str, int] | None, other: Path | tuple[str, int] |
 
 
 class StatusEndpoint:
-    """The endpoint of a daemon; `problem` is why it is not as the settings want it, "" if it is."""
+    """The endpoint of a daemon; `failure` is why it is not as the settings want it, if it is not."""
 
     def __init__(self, service: Service, activity: Activity) -> None:
         self._service = service
@@ -33,7 +34,19 @@ class StatusEndpoint:
         self._changed = asyncio.Event()
         self._open = AsyncExitStack()
         self._web = _NOWHERE
-        self.problem = ""
+        self.failure: WellkeeperError | None = None
+
+    @property
+    def problem(self) -> str:
+        """Return the failure in a sentence; "" without one."""
+        return f"the status endpoint is not as [web] wants it: {self.failure}" if self.failure else ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the failure as the daemon's status has it."""
+        found = self.failure
+        cause = ": ".join(filter(None, (found.what, found.why.rstrip(".")))) if found else ""
+        failure = {"cause": cause, "fix": found.remedy} if found else None
+        return {"endpoint_problem": self.problem or None, "endpoint_failure": failure}
 
     def settings_changed(self) -> None:
         """Look at the settings again, soon."""
@@ -61,7 +74,7 @@ class StatusEndpoint:
         """Listen as the settings say; if that fails, as before."""
         wanted, former = self._service.settings.web, self._web
         if wanted == former:
-            self.problem = ""
+            self.failure = None
             return
         is_same_place = _overlap(wanted.listen, former.listen)
         if is_same_place:
@@ -69,13 +82,13 @@ class StatusEndpoint:
         try:
             opened = await self._listen(wanted)
         except WellkeeperError as error:
-            self.problem = f"the status endpoint is not as [web] wants it: {error}"
+            self.failure = error
             _log.error("%s", self.problem)
             if is_same_place:
                 self._open = await self._listen_again(former)
             return
         await self._open.aclose()
-        self._open, self._web, self.problem = opened, wanted, ""
+        self._open, self._web, self.failure = opened, wanted, None
 
     async def _listen_again(self, former: WebSettings) -> AsyncExitStack:
         try:

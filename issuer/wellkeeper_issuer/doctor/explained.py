@@ -12,6 +12,7 @@ BY_HOST: Final = {
     "reach": ("nginx-process", "responder-reach", "responder"),
     "responder-reach": ("responder",),
     "served": ("nginx-process",),
+    "status-reach": ("status-endpoint",),
 }
 _OF_ALL_NODES: Final = frozenset({"reach"})
 

@@ -1,27 +1,23 @@
 """Check what nginx's users may do: the master reads keys, and the workers connect to the responder."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Final
 
 from wellkeeper_client import services
 from wellkeeper_node import rights
-from wellkeeper_node.doctor import nginx_agent
+from wellkeeper_node.doctor import nginx_agent, workers
 from wellkeeper_node.doctor.nginx_process import NOT_FOUND
-from wellkeeper_node.doctor.of_errors import NEEDS_ROOT
-from wellkeeper_node.doctor.other_user import attempt_as, may_become
+from wellkeeper_node.doctor.other_user import attempt_as
 from wellkeeper_node.doctor.upstream import server_addresses
 from wellkeeper_node.errors import ReloadError
 from wellkeeper_node.findings import Finding, Verdict
 from wellkeeper_node.nginx import masters, processes, refusals
 from wellkeeper_node.nginx.configuration import Configuration
 from wellkeeper_node.nginx.control import Control
-from wellkeeper_node.nginx.processes import Ids, Process
+from wellkeeper_node.nginx.processes import Ids
 
 KEYS: Final = "nginx-keys"
 REACH: Final = "responder-reach"
-_ELSEWHERE: Final = "nginx runs in another container, so its files are not visible here"
-_NO_WORKERS: Final = "nginx has no workers"
 _MISSING: Final = "No such file or directory"
 
 
@@ -39,7 +35,7 @@ async def check_keys(control: Control, key_paths: Mapping[str, str], group: str 
     ids = processes.ids_of(master)
     if ids is None or ids.user == 0:
         return [Finding(KEYS, Verdict.OK, "", "nginx's master is root")]
-    if why := _why_not_tried(master, ids):
+    if why := workers.why_not_tried(master, ids):
         return [_skipped(KEYS, why)]
     failed = await attempt_as(ids, "read", list(key_paths.values()))
     barred = {name: failed[path] for name, path in key_paths.items() if failed.get(path, "") not in {"", _MISSING}}
@@ -60,16 +56,9 @@ async def check_reach(configuration: Configuration, control: Control) -> list[Fi
     addresses = server_addresses(configuration)
     if not addresses:
         return [_skipped(REACH, "no upstream names the responder")]
-    try:
-        master = masters.find_master(control.pid_file, control.command)
-        workers = sorted(processes.workers(master).accepting, key=lambda one: one.pid)
-    except ReloadError:
-        return [_skipped(REACH, NOT_FOUND)]
-    ids = processes.ids_of(workers[0]) if workers else None
-    if ids is None:
-        return [_skipped(REACH, _NO_WORKERS)]
-    if why := _why_not_tried(master, ids):
-        return [_skipped(REACH, why)]
+    ids = workers.find_ids(control)
+    if isinstance(ids, str):
+        return [_skipped(REACH, ids)]
     failed = await attempt_as(ids, "connect", list(addresses))
     return [_reached(ids, address, words, addresses[address]) for address, words in failed.items()]
 
@@ -83,22 +72,12 @@ def _reached(ids: Ids, address: str, words: str, place: str) -> Finding:
 
 
 def _fix_of_reach(ids: Ids, address: str, words: str) -> str:
-    path = Path(address.removeprefix("unix:"))
-    if words != "Permission denied" or not address.startswith("unix:"):
+    if words != workers.REFUSED or not address.startswith("unix:"):
         start = services.sentence("start", "wellkeeper-responder").removesuffix(".")
         return f"{start}, or correct that line to its --public address."
-    barred = next((one for one in reversed(path.parents) if not _may_enter(one, ids)), None)
-    if barred is not None:
+    if barred := workers.barred_folder(ids, address):
         return f"Run 'chmod o+x {barred}': {rights.user_name(ids.user)} may not enter it."
     return "Start wellkeeper-responder with '--public-mode 0666', or with a mode and group that the workers may use."
-
-
-def _may_enter(folder: Path, ids: Ids) -> bool:
-    """Return whether the mode lets this user pass."""
-    status = folder.stat()
-    if status.st_uid == ids.user:
-        return bool(status.st_mode & 0o100)
-    return bool(status.st_mode & (0o010 if status.st_gid in {ids.group, *ids.groups} else 0o001))
 
 
 def _fix_of_keys(ids: Ids, group: str | None) -> str:
@@ -106,13 +85,6 @@ def _fix_of_keys(ids: Ids, group: str | None) -> str:
     if group == wanted:
         return f"Run 'wellkeeper renew'. A key that another group may read stays: give it to {wanted} with 'chgrp'."
     return refusals.setting_of_group(wanted)
-
-
-def _why_not_tried(master: Process, ids: Ids) -> str:
-    """Return why nothing can be tried with these rights; "" if it can."""
-    if not may_become(ids):
-        return NEEDS_ROOT
-    return "" if processes.shares_root(master) else _ELSEWHERE
 
 
 def _skipped(check: str, why: str) -> Finding:

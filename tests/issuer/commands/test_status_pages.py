@@ -116,8 +116,16 @@ async def test_renewals_go_on_without_the_endpoint(folder: Path, caplog: pytest.
     factory = WorkerFactory(folder)
     factory.write("a.example", more=f"[web]\nlisten = 'unix:{folder}/status.sock'")
     with caplog.at_level(logging.ERROR):
-        async with factory.service() as service, StatusEndpoint(service, Activity()).serving():
-            assert service.is_ready.is_set()
+        async with factory.service() as service:
+            endpoint = StatusEndpoint(service, Activity())
+            assert endpoint.to_json() == {"endpoint_problem": None, "endpoint_failure": None}
+            async with endpoint.serving():
+                assert service.is_ready.is_set()
+                assert endpoint.to_json()["endpoint_failure"] == {
+                    "cause": f"cannot listen on unix:{folder}/status.sock: the file exists and is not a socket. "
+                    "Move it away",
+                    "fix": "Then run 'wellkeeper reload'.",
+                }
     assert "not as [web] wants it: cannot listen on unix:" in caplog.text
 
 

@@ -1,4 +1,4 @@
-"""What a daemon knows about itself, as metrics."""
+"""The start of a daemon, its heartbeat, and the findings of its daily checks, as metrics."""
 
 from datetime import UTC, datetime
 from typing import Any, Final

@@ -1,4 +1,4 @@
-"""What `status --check` reports about the issuer itself, and about a standby, as metrics."""
+"""The problems of an issuer that `status --check` reports, and the readiness of a standby, as metrics."""
 
 from dataclasses import replace
 from datetime import timedelta

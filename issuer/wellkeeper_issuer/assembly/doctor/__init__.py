@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from wellkeeper_issuer.assembly.doctor import challenges, fleet, host, network, nginx, serving
+from wellkeeper_issuer.assembly.doctor import challenges, fleet, host, network, nginx, serving, web
 from wellkeeper_issuer.assembly.doctor.context import CheckContext
 from wellkeeper_issuer.doctor.checks import Check, Network
 from wellkeeper_issuer.doctor.explained import without_followers
@@ -26,6 +26,7 @@ CHECKS: Final[tuple[Check[CheckContext], ...]] = (
     *host.CHECKS,
     *fleet.CHECKS,
     *nginx.CHECKS,
+    *web.CHECKS,
     *challenges.CHECKS,
     *network.CHECKS,
     *serving.CHECKS,

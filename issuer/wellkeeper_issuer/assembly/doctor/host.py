@@ -3,11 +3,12 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import Any, Final
+from typing import Final
 
 from wellkeeper_client import services
 from wellkeeper_issuer.assembly import build
 from wellkeeper_issuer.assembly.doctor import looks
+from wellkeeper_issuer.assembly.doctor.asking import ask_daemon
 from wellkeeper_issuer.assembly.doctor.context import CheckContext
 from wellkeeper_issuer.assembly.doctor.rights import need_owner
 from wellkeeper_issuer.doctor import hooks, host, managers, notifications, service
@@ -20,14 +21,10 @@ from wellkeeper_issuer.outside.host.other_clients import read_other_lineages
 from wellkeeper_issuer.outside.state.lock import LOCK, find_owner
 from wellkeeper_issuer.outside.state.state import has_state
 from wellkeeper_issuer.records import Rehearsal
-from wellkeeper_issuer.service import remote
 from wellkeeper_node.clock import SystemClock
 from wellkeeper_node.doctor.of_errors import NEEDS_ROOT
 from wellkeeper_node.errors import WellkeeperError
 from wellkeeper_node.findings import Finding
-
-# The daemon answers from memory.
-_ANSWER_SECONDS: Final = 2.0
 
 
 async def _settings(context: CheckContext) -> Sequence[Finding]:
@@ -69,17 +66,9 @@ async def _service(context: CheckContext) -> Sequence[Finding]:
 
 
 async def _daemon(context: CheckContext) -> Sequence[Finding]:
-    answer, sources = await _ask_daemon(context), context.found.sources
+    answer, sources = await ask_daemon(context.settings), context.found.sources
     build_now = await asyncio.to_thread(installed.fingerprint) if answer is not None else ""
     return await service.check_daemon(answer, sources.digest if sources else None, build_now)
-
-
-async def _ask_daemon(context: CheckContext) -> Mapping[str, Any] | None:
-    try:
-        async with asyncio.timeout(_ANSWER_SECONDS):
-            return await remote.ask(context.settings, {"command": "status"})
-    except (WellkeeperError, TimeoutError):
-        return None
 
 
 async def _hooks(context: CheckContext) -> Sequence[Finding]:

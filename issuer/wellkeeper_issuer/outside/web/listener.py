@@ -84,7 +84,7 @@ def _bind(path: Path, group: str | None) -> socket.socket:
     if fault := permissions.find_fault(path.parent):
         raise DaemonError(f"cannot listen on unix:{path}", fault.why, fault.remedy)
     if complaint := remove_stale(path):
-        raise DaemonError(f"cannot listen on unix:{path}", complaint)
+        raise DaemonError(f"cannot listen on unix:{path}", complaint, "Then run 'wellkeeper reload'.")
     bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         bound.bind(str(path))

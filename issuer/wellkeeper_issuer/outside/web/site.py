@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl
 
 from aiohttp import hdrs, web
 
+SERVER: Final = "wellkeeper"
 _HEADERS: Final = {
     "Content-Security-Policy": (
         "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; "
@@ -21,7 +22,7 @@ _HEADERS: Final = {
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Resource-Policy": "same-origin",
     hdrs.CACHE_CONTROL: "no-store",
-    hdrs.SERVER: "wellkeeper",
+    hdrs.SERVER: SERVER,
 }
 _TEXT: Final = "text/plain; charset=utf-8"
 _MOST_FIELDS: Final = 16
