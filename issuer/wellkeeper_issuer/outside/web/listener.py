@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import grp
+import logging
 import os
 import socket
 from collections.abc import AsyncIterator, Collection
@@ -15,7 +16,9 @@ from aiohttp import web
 from wellkeeper_client import permissions
 from wellkeeper_client.unix_sockets import remove_stale
 from wellkeeper_issuer.errors import DaemonError
-from wellkeeper_issuer.outside.web.site import Site
+from wellkeeper_issuer.outside.web.site import Page, Site, reply
+
+_log = logging.getLogger(__name__)
 
 MOST_CONNECTIONS: Final = 64
 # A request and its reply get at least this time, and at most twice as long.
@@ -32,7 +35,7 @@ async def listening(
 
     Raises DaemonError.
     """
-    server = web.Server(site.handle, access_log=None)
+    server = _Server(site.handle, access_log=None)
 
     def accept() -> asyncio.Protocol:
         return server() if len(server.connections) < MOST_CONNECTIONS else _Refusal()
@@ -70,6 +73,25 @@ async def _end_slow_ones(server: web.Server, seconds: float) -> None:
             if one in last and one.transport is not None:
                 one.transport.abort()
         last = server.connections
+
+
+class _Server(web.Server):
+    def __call__(self) -> web.RequestHandler:
+        return _Connection(self, loop=self._loop, **self._kwargs)
+
+
+class _Connection(web.RequestHandler):
+    def handle_error(
+        self,
+        request: web.BaseRequest,  # noqa: ARG002 - of aiohttp
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,  # noqa: ARG002 - aiohttp's words may quote what the client sent
+    ) -> web.StreamResponse:
+        """Answer a request that is not valid HTTP (400) or that we failed to handle (500), as all others."""
+        if status >= 500:
+            _log.error("internal error while answering a request", exc_info=exc)
+        return reply(Page(f"{status}\n", status=status))
 
 
 class _Refusal(asyncio.Protocol):

@@ -52,12 +52,12 @@ class Site:
     async def handle(self, request: web.BaseRequest) -> web.Response:
         """Answer a request."""
         if _host(request.headers.get(hdrs.HOST, "")) not in self._hosts:
-            return _reply(Page("unknown host; name it in hosts under [web]\n", status=421))
+            return reply(Page("unknown host; name it in hosts under [web]\n", status=421))
         if request.method not in {hdrs.METH_GET, hdrs.METH_HEAD}:
-            return _reply(Page("only GET and HEAD\n", status=405), {hdrs.ALLOW: "GET, HEAD"})
+            return reply(Page("only GET and HEAD\n", status=405), {hdrs.ALLOW: "GET, HEAD"})
         path, _, query = request.raw_path.partition("?")
         make = self._pages.get(path)
-        return _reply(await make(_parsed(query)) if make else Page("there is nothing here\n", status=404))
+        return reply(await make(_parsed(query)) if make else Page("there is nothing here\n", status=404))
 
 
 def _host(header: str) -> str:
@@ -74,7 +74,8 @@ def _parsed(query: str) -> Query:
         return {}
 
 
-def _reply(page: Page, more: Mapping[str, str] | None = None) -> web.Response:
+def reply(page: Page, more: Mapping[str, str] | None = None) -> web.Response:
+    """Return the page with the headers of every reply."""
     headers = {**_HEADERS, hdrs.CONTENT_TYPE: page.content_type, **(more or {})}
     response = web.Response(status=page.status, body=page.text.encode(), headers=headers)
     response.force_close()  # so that the time for a connection is that for a request

@@ -17,6 +17,7 @@ SITE = Site({"/healthz": page}, ["localhost"])
 
 async def answering(folder: Path, reply: bytes) -> Answer:
     """Ask a server with this reply."""
+    is_closed = asyncio.Event()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
@@ -24,9 +25,14 @@ async def answering(folder: Path, reply: bytes) -> Answer:
         if not reply:
             await reader.read()
         writer.close()
+        await writer.wait_closed()
+        is_closed.set()
 
     async with await asyncio.start_unix_server(serve, folder / "s"):
-        return await ask(folder / "s", 20 if reply else 0.1)
+        try:
+            return await ask(folder / "s", 20 if reply else 0.1)
+        finally:
+            await is_closed.wait()
 
 
 async def test_our_endpoint_is_known_at_each_kind_of_address(folder: Path) -> None:

@@ -1,5 +1,6 @@
 """Replies of the status endpoint, over a real connection."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -21,10 +22,14 @@ async def echo(query: Query) -> Page:
     return Page(" ".join(f"{name}={value}" for name, value in sorted(query.items())))
 
 
+async def defect(_query: Query) -> Page:
+    raise OSError("a defect")
+
+
 @pytest.fixture
 async def address(folder: Path) -> AsyncIterator[UnixAddress]:
     path = folder / "status.sock"
-    async with listening(Site({"/page": page, "/echo": echo}, HOSTS), path):
+    async with listening(Site({"/page": page, "/echo": echo, "/defect": defect}, HOSTS), path):
         yield UnixAddress(path)
 
 
@@ -55,6 +60,26 @@ async def test_page_may_not_be_framed_cached_or_run_scripts(address: UnixAddress
 )
 async def test_page_gets_the_parameters(address: UnixAddress, query: str, seen: bytes) -> None:
     assert (await get(address, f"/echo?{query}")).body == seen
+
+
+@pytest.mark.parametrize(
+    "line", ["GET /<b> HTTP/9.9", "<b> / HTTP/1.1", f"GET /page?{'<b>' * 4_000} HTTP/1.1", "\x16\x03"]
+)
+async def test_what_is_not_valid_http_gets_a_reply_like_all_others(address: UnixAddress, line: str) -> None:
+    reader, writer = await asyncio.open_unix_connection(address.path)
+    writer.write(f"{line}\r\nHost: localhost\r\n\r\n".encode())
+    head, _, body = (await reader.read()).decode().partition("\r\n\r\n")
+    writer.close()
+    await writer.wait_closed()
+    assert (head.split()[1], body) == ("400", "400\n")
+    assert "\r\nContent-Security-Policy: default-src 'none'" in head
+    assert "\r\nServer: wellkeeper\r\n" in head
+
+
+async def test_defect_is_logged_and_not_shown(address: UnixAddress, caplog: pytest.LogCaptureFixture) -> None:
+    reply = await get(address, "/defect")
+    assert (reply.status, reply.body, reply.headers["Server"]) == (500, b"500\n", "wellkeeper")
+    assert "a defect" in caplog.text
 
 
 async def test_head_has_the_headers_alone(address: UnixAddress) -> None:
