@@ -1,10 +1,10 @@
 """Call a URL of the administrator's once: a webhook, or a heartbeat.
 
-The URL often contains a secret, so no message has more of it than its host.
+The URL often contains a secret, so no message has more of it than its host, even if the server repeats it.
 """
 
 import ssl
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from wellkeeper_client.foreign_text import one_line
+from wellkeeper_issuer.outside.host.echoes import masked
 from wellkeeper_node.bodies import read_body
 from wellkeeper_node.network_errors import words
 from wellkeeper_node.resolver import DaemonResolver
@@ -24,7 +25,7 @@ _SHOWN: Final = 200
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A request; any answer but 2xx is a failure."""
+    """A request; any answer but 2xx is a failure. `secrets` are those that its URL does not have."""
 
     url: str
     version: str
@@ -33,6 +34,7 @@ class Call:
     body: bytes | None = None
     ca_bundle: Path | None = None
     timeout_seconds: float = _TIMEOUT_SECONDS
+    secrets: Sequence[str] = ()
 
 
 class CallError(Exception):
@@ -62,7 +64,7 @@ async def call(wanted: Call) -> None:
         ):
             if not 200 <= answer.status < 300:
                 content = await read_body(answer, _ANSWER_BYTES)
-                shown = "" if "Content-Encoding" in answer.headers else _shown(content)
+                shown = "" if "Content-Encoding" in answer.headers else _shown(content, wanted)
                 raise CallError(f"it answered with HTTP {answer.status}{shown}", answer.status)
     except TimeoutError as error:
         raise CallError(f"it did not answer within {wanted.timeout_seconds:g} s") from error
@@ -73,7 +75,8 @@ async def call(wanted: Call) -> None:
         raise CallError(f"the proxy answered with HTTP {error.status}") from error
     except aiohttp.ClientResponseError as error:
         # The text of this error has the URL.
-        raise CallError(f"its answer is not valid HTTP: {one_line(error.message, _SHOWN)}") from error
+        shown = one_line(masked(error.message, wanted.url, wanted.secrets), _SHOWN)
+        raise CallError(f"its answer is not valid HTTP: {shown}") from error
     except (aiohttp.ClientError, OSError) as error:
         raise CallError(words(error)) from error
     except ValueError as error:
@@ -89,6 +92,6 @@ def host_of(url: str) -> str:
         return "an invalid URL"
 
 
-def _shown(content: bytes) -> str:
-    text = one_line(content.decode(errors="replace"), _SHOWN)
+def _shown(content: bytes, wanted: Call) -> str:
+    text = one_line(masked(content.decode(errors="replace"), wanted.url, wanted.secrets), _SHOWN)
     return f": {text}" if text else ""

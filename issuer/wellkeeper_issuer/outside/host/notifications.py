@@ -4,7 +4,7 @@ Imported only when a webhook is configured.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from string import Template
@@ -19,6 +19,8 @@ from wellkeeper_node.wording import with_reload
 
 # The document is too long, or not what the server expects; others may be.
 _OF_ONE_MESSAGE: Final = frozenset({400, 413, 422})
+# `Bearer` is shorter.
+_SHORTEST_TOKEN: Final = 8
 _TIME: Final = "%Y-%m-%dT%H:%M:%SZ"
 
 
@@ -65,6 +67,7 @@ class Webhook:
             body=content,
             ca_bundle=self.ca_bundle,
             timeout_seconds=self.timeout_seconds,
+            secrets=(secret, *self._words_of_headers()),
         )
         try:
             await call(wanted)
@@ -75,6 +78,11 @@ class Webhook:
                 str(error),
                 with_reload("If its settings are wrong, correct them below [notifications]."),
             ) from error
+
+    def _words_of_headers(self) -> Iterator[str]:
+        """Yield what may be a token in the settings, where `secret_file` was not used."""
+        for text in self.headers.values():
+            yield from (word for word in text.split() if "$" not in word and len(word) >= _SHORTEST_TOKEN)
 
     def _document(self, message: Message, values: Mapping[str, str]) -> tuple[str, bytes]:
         """Return the content type and the body."""

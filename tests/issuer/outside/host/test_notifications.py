@@ -72,6 +72,16 @@ async def failure_of(url: str, timeout_seconds: float = 10.0) -> str:
     return str(caught.value)
 
 
+async def test_server_that_repeats_the_request_reveals_no_secret(receiver: Receiver, folder: Path) -> None:
+    (folder / "secret").write_text("a/b&c-secret\n")
+    receiver.status, token = 404, "tk_0123456789"
+    receiver.body = f"Cannot POST /secret-path?key=a%2Fb%26c-secret, a/b&amp;c-secret, Bearer {token}, a/b&c-secret"
+    options = {"headers": {"Authorization": f"Bearer {token}", "X": "$secret"}, "secret_file": folder / "secret"}
+    with pytest.raises(HookError) as caught:
+        await webhook(f"{receiver.url}?key=$secret", **options).send(FAILED)
+    assert caught.value.why == "it answered with HTTP 404: Cannot POST /…?key=…, …, Bearer …, …"
+
+
 async def test_notice_is_a_json_document(receiver: Receiver) -> None:
     await webhook(receiver.url).send(FAILED)
     assert receiver.requests[0][1]["Idempotency-Key"] == "id-1"
