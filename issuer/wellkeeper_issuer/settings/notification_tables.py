@@ -3,11 +3,19 @@
 import ipaddress
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
+from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator, model_validator
 
 from wellkeeper_issuer.settings import values
 from wellkeeper_issuer.settings.tables import Frozen
-from wellkeeper_issuer.settings.templates import IN_BODIES, IN_HEADERS, SECRET, check_template, texts_in, uses
+from wellkeeper_issuer.settings.templates import (
+    IN_BODIES,
+    IN_HEADERS,
+    SECRET,
+    check_body,
+    check_template,
+    texts_in,
+    uses,
+)
 from wellkeeper_issuer.settings.value_types import AbsolutePath, Address, Name, PositiveNumber, Webhook
 
 # The name of the target that `webhook` sets.
@@ -52,6 +60,11 @@ class WebhookSettings(Frozen):
     ca_bundle: AbsolutePath | None = Field(
         default=None, description="PEM file that verifies the server. By default the system's CAs."
     )
+
+    @field_validator("body", mode="before")
+    @classmethod
+    def _check_body(cls, body: object) -> object:
+        return check_body(body)
 
     @model_validator(mode="after")
     def _check_templates(self) -> "WebhookSettings":

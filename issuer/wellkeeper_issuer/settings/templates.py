@@ -1,5 +1,6 @@
 """Check the `$name` placeholders of notifications: `string.Template`, which only inserts values."""
 
+import json
 from collections.abc import Iterator
 from string import Template
 from typing import Any, Final
@@ -19,6 +20,17 @@ def check_template(text: str, known: tuple[str, ...]) -> None:
         if name not in known:
             allowed = ", ".join(f"${one}" for one in known)
             raise ValueError(f"unknown placeholder ${name}; known are {allowed}; write $$ for a dollar sign")
+
+
+def check_body(body: object) -> object:
+    """Return the body of a webhook; raises ValueError for what is neither a text nor JSON."""
+    if not isinstance(body, str | dict):
+        raise ValueError("must be a table, which is sent as JSON, or a string")
+    try:
+        json.dumps(body, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"cannot be sent as JSON ({error}); write dates and such numbers as strings") from error
+    return body
 
 
 def texts_in(value: Any) -> Iterator[str]:  # noqa: ANN401 - any TOML

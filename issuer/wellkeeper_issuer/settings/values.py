@@ -26,6 +26,7 @@ ADDRESS: Final = rf"(?:\[([0-9A-Fa-f:.]+)\]|([^\s:\[\]/]+)):({_PORT})"
 EMAIL_ADDRESS: Final = r"[^@\s,?]+@[^@\s,?]+"
 WEBHOOK: Final = r"https?://[^\s/]+(?:/\S*)?"
 
+_FRAMING: Final = frozenset({"connection", "content-length", "transfer-encoding"})
 _LABEL: Final = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
 
 
@@ -180,11 +181,13 @@ def parse_mailbox(value: object) -> str:
 
 
 def check_header(name: str, value: str) -> None:
-    """Raise ValueError for what cannot be a header of HTTP (RFC 9110 section 5)."""
+    """Raise ValueError for what cannot be a header of HTTP (RFC 9110 section 5), or frames a message (RFC 9112)."""
     if not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", name):
         raise ValueError(f"{name!r} is not the name of a header")
     if not re.fullmatch(r"[\x20-\x7e]*", value):
         raise ValueError(f"the header {name} may contain only printable ASCII characters")
+    if name.lower() in _FRAMING:
+        raise ValueError(f"Wellkeeper sets the header {name} itself; remove it")
 
 
 def parse_contact(value: object) -> str:

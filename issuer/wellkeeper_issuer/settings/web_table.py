@@ -1,12 +1,16 @@
 """The table `[web]` of issuer.toml."""
 
 import ipaddress
+import re
 from pathlib import Path
+from typing import Final
 
-from pydantic import Field, StrictBool, model_validator
+from pydantic import Field, StrictBool, field_validator, model_validator
 
 from wellkeeper_issuer.settings.tables import Frozen
 from wellkeeper_issuer.settings.value_types import Listen
+
+_HOST: Final = re.compile(r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]")
 
 
 class WebSettings(Frozen):
@@ -40,6 +44,14 @@ class WebSettings(Frozen):
             "names are refused."
         ),
     )
+
+    @field_validator("hosts")
+    @classmethod
+    def _check_hosts(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
+        for one in hosts:
+            if not _HOST.fullmatch(one):
+                raise ValueError(f"{one!r} is not a host name; write issuer.example.org, without a port, or [IPV6]")
+        return hosts
 
     @model_validator(mode="after")
     def _check_address(self) -> "WebSettings":

@@ -54,6 +54,10 @@ def test_heartbeat_is_off_by_default(tmp_path: Path) -> None:
         (f"{CHAT}headers = {{ Title = '$detail' }}", "unknown placeholder $detail; known are $secret, $id, $event, "),
         (f"{CHAT}headers = {{ Title = 'ä' }}", "the header Title may contain only printable ASCII characters"),
         (f"{CHAT}headers = {{ 'a b' = 'x' }}", "'a b' is not the name of a header"),
+        (f"{CHAT}headers = {{ content-length = '5' }}", "Wellkeeper sets the header content-length itself; remove it"),
+        (f"{CHAT}body = 5", "notifications.webhooks[0].body: must be a table, which is sent as JSON, or a string"),
+        (f"{CHAT}body = {{ a = [2026-03-01] }}", "date is not JSON serializable); write dates and such numbers as"),
+        (f"{CHAT}body = {{ a = nan }}", "cannot be sent as JSON (Out of range float values are not JSON compliant"),
         (f"{CHAT}headers = {{ a = '$secret' }}", "$secret has no value; add secret_file = '/PATH'"),
         (
             f"{CHAT}url = 'https://a.example/$text'".replace("url = 'https://chat.example/hooks'\n", ""),

@@ -32,3 +32,9 @@ def test_other_address_than_loopback_needs_a_key_of_its_own(folder: Path, addres
     assert "is not a loopback address; write 127.0.0.1, or set allow_remote = true" in complaint(
         folder, f"[web]\nlisten = '{address}'\n"
     )
+
+
+@pytest.mark.parametrize("host", ["*", "issuer.example:9900", "https://issuer.example", "", "[x]"])
+def test_host_that_no_request_names_is_refused(folder: Path, host: str) -> None:
+    found = complaint(folder, f"[web]\nhosts = ['issuer.example', '[::1]', '{host}']\n")
+    assert f"{host!r} is not a host name; write issuer.example.org, without a port, or [IPV6]" in found

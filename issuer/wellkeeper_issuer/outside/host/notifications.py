@@ -57,8 +57,10 @@ class Webhook:
         secret = await read_secret(self.secret_file) if self.secret_file else ""
         values = {**_placeholders(message, self.sender.host), "secret": secret}
         kind, content = self._document(message, values)
-        headers = {"Content-Type": kind, "Idempotency-Key": message.id}
-        headers |= {name: Template(text).substitute(values) for name, text in self.headers.items()}
+        headers = {name: Template(text).substitute(values) for name, text in self.headers.items()}
+        named = {name.lower() for name in headers}
+        usual = {"Content-Type": kind, "Idempotency-Key": message.id}
+        headers |= {name: text for name, text in usual.items() if name.lower() not in named}
         url = Template(self.url).substitute(values) if self.is_template else self.url
         wanted = Call(
             url,

@@ -259,3 +259,13 @@ async def test_server_that_closes_after_reading_is_a_failure() -> None:
     async with server:
         port = server.sockets[0].getsockname()[1]
         assert "Server disconnected" in await failure_of(f"http://127.0.0.1:{port}/secret-path")
+
+
+async def test_header_of_the_settings_replaces_ours_in_any_case(receiver: Receiver) -> None:
+    given = {"content-type": "text/markdown", "idempotency-KEY": "$id-1"}
+    await webhook(receiver.url, headers=given, body="$text").send(FAILED)
+    ((_, headers, _),) = receiver.requests
+    found = sorted(
+        (name.lower(), text) for name, text in headers.items() if name.lower() in {"content-type", "idempotency-key"}
+    )
+    assert found == [("content-type", "text/markdown"), ("idempotency-key", "id-1-1")]
