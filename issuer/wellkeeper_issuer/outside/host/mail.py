@@ -9,7 +9,8 @@ import re
 import smtplib
 import ssl
 import threading
-from collections.abc import Callable
+from base64 import b64encode
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from email.message import EmailMessage
@@ -20,6 +21,7 @@ from typing import Final, Literal
 from wellkeeper_client.foreign_text import one_line
 from wellkeeper_issuer.errors import HookError
 from wellkeeper_issuer.messages import Message
+from wellkeeper_issuer.outside.host.echoes import masked
 from wellkeeper_issuer.outside.host.secret_files import read_secret
 from wellkeeper_issuer.records import Notice
 from wellkeeper_node.network_errors import words
@@ -64,7 +66,13 @@ class Mail:
             async with asyncio.timeout(self.whole_seconds):
                 await _on_thread(lambda: self._deliver(mail, password))
         except (smtplib.SMTPException, OSError, ValueError) as error:
-            raise self._error(message, _why(error)) from error
+            raise self._error(message, masked(_why(error), "", self._sent_as(password))) from error
+
+    def _sent_as(self, password: str) -> Iterator[str]:
+        """Yield the password in the forms that AUTH has, which a server may repeat."""
+        yield password
+        if password:
+            yield from (b64encode(f"{user}{password}".encode()).decode() for user in ("", f"\0{self.user}\0"))
 
     def _deliver(self, mail: EmailMessage, password: str) -> None:
         context = None if self.security == "none" else ssl.create_default_context(cafile=self.ca_bundle)

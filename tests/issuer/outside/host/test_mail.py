@@ -1,6 +1,7 @@
 """Notifications by mail, to a real SMTP server."""
 
 import socket
+from base64 import b64encode
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -111,6 +112,14 @@ async def test_refusal_is_reported_in_the_words_of_the_server(mailbox: Mailbox) 
         "like spam. If its settings are wrong, correct them below [[notifications.mail]], then run 'wellkeeper reload' "
         "if a daemon runs."
     )
+
+
+async def test_server_that_repeats_the_password_does_not_reveal_it(mailbox: Mailbox, tmp_path: Path) -> None:
+    (tmp_path / "password").write_text(f"{PASSWORD}\n")
+    sent = [b64encode(one.encode()).decode() for one in (PASSWORD, f"\0{USER}\0{PASSWORD}")]
+    mailbox.answer = f"554 wrong: {PASSWORD} {' '.join(sent)}"
+    given = replace(to(mailbox), password_file=tmp_path / "password")
+    assert "it answered with 554: wrong: … … " in await failure_of(given)
 
 
 async def test_refused_recipient_is_reported(mailbox: Mailbox) -> None:
