@@ -27,18 +27,19 @@ _CERTIFICATES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class StatusPage:
-    """The page at `url`, for `USER` with `PASSWORD`."""
+    """The page at `url`, for `USER` with `PASSWORD`, of the issuer with this `state_dir`."""
 
     url: str
+    state_dir: Path
 
 
 @asynccontextmanager
-async def running_status_page(folder: Path, words: str) -> AsyncIterator[StatusPage]:
-    """Run it; the CA refuses a name with these words."""
+async def running_status_page(folder: Path, words: str, *tables: str) -> AsyncIterator[StatusPage]:
+    """Run it, with these tables in the settings; the CA refuses a name with these words."""
     snippet, socket = snippet_for(folder)
     async with running_host(folder, _CERTIFICATES, has_proxy=True, nonces_rejected_percent=0) as host:
         web = f"[web]\nlisten = 'unix:{socket}'"
-        host.issuer.configure(replace(host.issuer_settings, reload_interval_seconds=0.1, tables=(web,)))
+        host.issuer.configure(replace(host.issuer_settings, reload_interval_seconds=0.1, tables=(web, *tables)))
         host.nginx.write(replace(host.nginx.settings, in_server=snippet))
         if host.proxy is not None:
             host.proxy.stage(Kind.AUTHORIZATION, changed(_refusing(words)), times=1000)
@@ -48,7 +49,7 @@ async def running_status_page(folder: Path, words: str) -> AsyncIterator[StatusP
                 await daemon.until(certificate=name, stage="verify", event="finished")
             socket.chmod(0o666)  # nginx's workers may have a group of their own, which `group` would name
             address, port = host.http
-            yield StatusPage(f"http://{address}:{port}/wellkeeper/")
+            yield StatusPage(f"http://{address}:{port}/wellkeeper/", host.issuer.state_dir)
 
 
 def snippet_for(folder: Path) -> tuple[str, Path]:

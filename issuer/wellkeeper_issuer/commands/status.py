@@ -25,7 +25,7 @@ from wellkeeper_issuer.settings.publisher_table import PublisherSettings
 from wellkeeper_issuer.status import overview
 from wellkeeper_issuer.status.certificate_status import State
 from wellkeeper_issuer.status.overview import Overview, Shown
-from wellkeeper_issuer.status.targets import failing
+from wellkeeper_issuer.status.targets import failing, failing_heartbeat
 from wellkeeper_node.wording import format_time
 
 if TYPE_CHECKING:
@@ -137,10 +137,7 @@ def _failing(daemon: Mapping[str, Any]) -> Iterator[str]:
     """Yield what failed in the daily checks of the daemon with this status, its heartbeat, and its endpoint."""
     if problem := daemon.get("endpoint_problem"):
         yield f"daemon: {problem}"
-    heartbeat = daemon.get("heartbeat") or {}
-    if heartbeat.get("error"):
-        since = format_time(datetime.fromisoformat(heartbeat["failing_since"]))
-        yield f"heartbeat: fails since {since}: {heartbeat['error']}"
+    yield from failing_heartbeat(daemon)
     found = daemon.get("findings", ())
     for one in found:
         yield f"doctor: {one['subject']}: {one['cause']}" if one["subject"] else f"doctor: {one['cause']}"

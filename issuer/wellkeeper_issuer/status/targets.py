@@ -1,4 +1,4 @@
-"""The targets of notifications that fail: what `status` shows, and what `status --check` reports."""
+"""The targets of notifications and the heartbeat that fail: what `status` shows, and what `status --check` reports."""
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
@@ -19,6 +19,14 @@ def failing(targets: Targets) -> Iterator[str]:
         if one.since is not None:
             waiting = f"{counted(one.waiting, 'message')} {'waits' if one.waiting == 1 else 'wait'}"
             yield f"notifications to {name} fail since {format_time(one.since)}, {waiting}: {one.error}"
+
+
+def failing_heartbeat(daemon: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a line if the heartbeat of the daemon with this status fails."""
+    found = daemon.get("heartbeat") or {}
+    if found.get("error"):
+        since = format_time(datetime.fromisoformat(found["failing_since"]))
+        yield f"heartbeat: fails since {since}: {found['error']}"
 
 
 def long_failing(targets: Targets, now: datetime) -> Targets:

@@ -14,9 +14,11 @@ from wellkeeper_issuer.commands.status_issuers import Issuers
 from wellkeeper_issuer.commands.terminal import ranking
 from wellkeeper_issuer.commands.terminal.outdated import OUTDATED, is_restart_needed
 from wellkeeper_issuer.commands.terminal.ranking import Condition
+from wellkeeper_issuer.doctor import notifications
 from wellkeeper_issuer.settings import Settings
 from wellkeeper_issuer.status import overview
 from wellkeeper_issuer.status.overview import Overview, Shown
+from wellkeeper_issuer.status.targets import failing, failing_heartbeat
 from wellkeeper_node.wording import counted
 
 if TYPE_CHECKING:
@@ -118,7 +120,10 @@ def read(settings: Settings, daemon: Mapping[str, Any] | None, *, is_outdated: b
 def _of_daemon(daemon: Mapping[str, Any]) -> Iterator[Problem]:
     if problem := daemon.get("endpoint_problem"):
         yield Problem(problem)
+    yield from map(Problem, failing_heartbeat(daemon))
     for one in daemon.get("findings", ()):
+        if one["check"] == notifications.ID:
+            continue  # the targets that fail now are shown
         what = f"{one['subject']}: {one['cause']}" if one["subject"] else one["cause"]
         yield Problem(f"doctor: {what}", one["fix"])
 
@@ -138,4 +143,5 @@ def _problems(view: View) -> Iterator[Problem]:
         if line:
             yield Problem(line)
     yield from _of_daemon(view.daemon or {})
+    yield from (Problem(line, "Run 'sudo wellkeeper notify test'.") for line in failing(seen.targets))
     yield from (Problem(line, page="nodes") for line in status_nodes.problems(view.nodes))
