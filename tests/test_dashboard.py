@@ -59,6 +59,8 @@ def test_every_panel_uses_the_chosen_data_source_and_instances() -> None:
     for panel in panels():
         assert [panel["datasource"], *(one["datasource"] for one in panel["targets"])].count(source) > 1
         assert panel["description"].endswith(".")
+        # Required by @grafana/schema.
+        assert panel["type"] != "timeseries" or panel["options"]["legend"]["calcs"] == []
         for one in panel["targets"]:
             metrics = re.findall(r"\bwellkeeper_\w+", one["expr"])
             assert one["expr"].count('{instance=~"$instance"}') == len(metrics)
