@@ -17,7 +17,8 @@ class FakeCertificates:
     """`ports.Certificates` in memory; `live` and `switches` are there to be looked at.
 
     `without_pair` are versions, such as those that are live at the start, that can be switched to but not read. `live/`
-    refuses other links for the lineages in `stuck`, which the proof notices unless `is_proof_wrong`.
+    refuses other links for the lineages in `stuck`, which the proof notices unless `is_proof_wrong`. Reads
+    of those in `failing_reads` fail so many times.
     """
 
     def __init__(self, live: Mapping[str, str] | None = None) -> None:
@@ -28,6 +29,7 @@ class FakeCertificates:
         self.full_disk_for: set[str] = set()
         self.stuck: set[str] = set()
         self.is_proof_wrong = True
+        self.failing_reads: dict[str, int] = {}
         self.disowned: dict[str, set[str]] = {}
         self.revoked: set[str] = set()
         # A simulated year reads each chain a thousand times.
@@ -70,6 +72,9 @@ class FakeCertificates:
         return before
 
     async def installed(self, lineage: str) -> Installed | None:
+        if self.failing_reads.get(lineage):
+            self.failing_reads[lineage] -= 1
+            raise InstallError(f"cannot read {lineage}", "Input/output error")
         version = self.live.get(_checked(lineage))
         pair = self.pairs[lineage].get(version or "")
         if version is None or pair is None:

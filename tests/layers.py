@@ -72,7 +72,15 @@ ALLOWED: Final[dict[str, tuple[str, ...]]] = {
     "wellkeeper_node.records*": ("wellkeeper_node", "wellkeeper_client", "aiohttp", "cryptography"),
     "wellkeeper_node.responders*": ("wellkeeper_node", "wellkeeper_client", "aiohttp", "cryptography"),
     "wellkeeper_node.bundles*": ("wellkeeper_node", *CONTRACT, *RECORDS, "cryptography"),
-    "wellkeeper_node.agent.report": ("wellkeeper_node.model", *CONTRACT, *RECORDS),
+    "wellkeeper_node.agent.members": ("wellkeeper_client.foreign_text", *RECORDS),
+    "wellkeeper_node.agent.instead": ("wellkeeper_node.agent.members",),
+    "wellkeeper_node.agent.report": (
+        "wellkeeper_node.model",
+        "wellkeeper_node.agent.members",
+        "wellkeeper_node.agent.instead",
+        *CONTRACT,
+        *RECORDS,
+    ),
     "wellkeeper_node.agent.fitting": ("wellkeeper_node.agent.report",),
     "wellkeeper_node.agent*": (
         "wellkeeper_node",

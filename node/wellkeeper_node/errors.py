@@ -111,11 +111,16 @@ class EndedError(ReloadError):
 
 
 class VerifyError(WellkeeperError):
-    """`leaf` is the certificate that clients get instead, if any; `is_refused`: nginx refuses a handshake."""
+    """`leaf` is the certificate that clients get instead, if any; `is_refused`: nginx refuses a handshake.
+
+    `unrelated` is one for other names that they get instead; `is_unanswered`: no handshake could be made at an address.
+    """
 
     stage = "verify"
     leaf: Certificate | None = None
+    unrelated: Certificate | None = None
     is_refused: bool = False
+    is_unanswered: bool = False
 
 
 class FleetError(WellkeeperError):

@@ -216,6 +216,7 @@ class Agent:
             next_keys=self._own.next_keys,
             heartbeats=work.issuers.heartbeats,
             follows=tuple(kind for kind in FOLLOWS if kind in connected),
+            checked_at=work.pickup.checked_at,
         )
 
     def _signed(self, report: Report, number: int) -> Stored:

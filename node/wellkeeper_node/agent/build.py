@@ -120,7 +120,7 @@ async def running_agent(
                 ManifestFile(settings.state_dir / MANIFEST_FILE, fleet_keys), clock, notify, _learned_keys(settings)
             ),
             fetching=fetching,
-            pickup=Pickup(_parts(settings, fetching, probes), notify),
+            pickup=Pickup(_parts(settings, fetching, probes), notify, clock),
             numbers=ReportNumbers(settings.state_dir, clock),
             issuers=HeardIssuers(fleet_keys, clock, notify),
             live=LiveFolder(settings.certificates_dir).versions,

@@ -9,17 +9,25 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
-from wellkeeper_client.foreign_text import one_line
-from wellkeeper_client.records import MAX_NUMBER, Kind, Record
-from wellkeeper_client.wire import MAX_TIME
+from wellkeeper_client.records import Kind, Record
+from wellkeeper_node.agent.instead import Instead, parse_instead
+from wellkeeper_node.agent.members import (
+    MOST,
+    member,
+    number,
+    objects,
+    text,
+    text_or_none,
+    texts,
+    texts_if_any,
+    time,
+    time_or_none,
+)
 from wellkeeper_node.model import ReadBack
 
-_T = TypeVar("_T")
 _LONGEST_ID: Final = 64
-_LONGEST_NAME: Final = 300
-_MOST: Final = 10_000
 _MOST_CLIENTS: Final = 8
 _MOST_ISSUERS: Final = 4
 
@@ -84,13 +92,17 @@ class FetchReport:
 
 @dataclass(frozen=True, slots=True)
 class CertificateReport:
-    """A certificate: `number` and `leaf_sha256` are those of the version in the manifest that `state` is about."""
+    """A certificate: `number` and `leaf_sha256` are those of the version in the manifest that `state` is about.
+
+    `instead` is what clients get if it is not this version, None if it is or the node has not looked.
+    """
 
     number: int
     leaf_sha256: str
     state: CertificateState
     cause: str | None = None
     remedy: str = ""
+    instead: Instead | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +111,7 @@ class Report:
 
     `fleet_key_ids` are those of the fleet keys that the node trusts, `next_keys` the public line of its own next keys,
     `heartbeats` the last signed message of each issuer that it heard in the last minutes, `follows` the kinds of stores
-    that answer it, of `FOLLOWS`.
+    that answer it, of `FOLLOWS`. Since `checked_at`, UNIX time, the node has looked at all of its certificates.
     Publications by `jti`, fetches by token, certificates by lineage. A long report leaves out certificates that are
     served or installed, and has their digests (`done_digest`) in `done`.
     """
@@ -117,6 +129,7 @@ class Report:
     next_keys: str | None = None
     heartbeats: tuple[str, ...] = ()
     follows: tuple[str, ...] = ()
+    checked_at: float | None = None
 
     def is_done(self, lineage: str, number: int) -> bool:
         """Return whether nginx has this version of the certificate."""
@@ -152,35 +165,37 @@ class Report:
             "next_keys": self.next_keys,
             "heartbeats": list(self.heartbeats),
             "follows": list(self.follows),
+            "checked_at": self.checked_at,
         }
 
 
 def parse_report(node: str, body: Mapping[str, Any]) -> Report:
     """Reverse `Report.to_json` for this node. Raises ValueError, which says what is wrong."""
-    responder = _member(body, "responder", dict)
+    responder = member(body, "responder", dict)
     return Report(
-        version=_text(body, "version"),
-        clock=_clock(body),
-        manifest=_number(body, "manifest"),
-        concern=_text_or_none(body, "concern"),
+        version=text(body, "version"),
+        clock=time(body, "clock"),
+        manifest=number(body, "manifest"),
+        concern=text_or_none(body, "concern"),
         responder=ResponderReport(
-            _text(responder, "instance_id", _LONGEST_ID),
-            _text(responder, "version"),
-            _texts(responder, "thumbprints"),
-            _text_or_none(responder, "error"),
-            _texts_if_any(responder, "publishing_key_ids"),
+            text(responder, "instance_id", _LONGEST_ID),
+            text(responder, "version"),
+            texts(responder, "thumbprints"),
+            text_or_none(responder, "error"),
+            texts_if_any(responder, "publishing_key_ids"),
         ),
-        publications={jti: _publication(node, one) for jti, one in _objects(body, "publications")},
+        publications={jti: _publication(node, one) for jti, one in objects(body, "publications")},
         fetches={
-            token: FetchReport(_number(one, "count"), _texts(one, "clients")[:_MOST_CLIENTS])
-            for token, one in _objects(body, "fetches")
+            token: FetchReport(number(one, "count"), texts(one, "clients")[:_MOST_CLIENTS])
+            for token, one in objects(body, "fetches")
         },
-        certificates={name: _certificate(one) for name, one in _objects(body, "certificates")},
-        done=frozenset(_texts(body, "done")[:_MOST]) if "done" in body else frozenset(),
-        fleet_key_ids=_texts_if_any(body, "fleet_key_ids"),
-        next_keys=_text_or_none(body, "next_keys"),
-        heartbeats=_texts(body, "heartbeats", Kind.HEARTBEAT.longest)[:_MOST_ISSUERS] if "heartbeats" in body else (),
-        follows=tuple(one for one in FOLLOWS if one in _texts_if_any(body, "follows")),
+        certificates={name: _certificate(one) for name, one in objects(body, "certificates")},
+        done=frozenset(texts(body, "done")[:MOST]) if "done" in body else frozenset(),
+        fleet_key_ids=texts_if_any(body, "fleet_key_ids"),
+        next_keys=text_or_none(body, "next_keys"),
+        heartbeats=texts(body, "heartbeats", Kind.HEARTBEAT.longest)[:_MOST_ISSUERS] if "heartbeats" in body else (),
+        follows=tuple(one for one in FOLLOWS if one in texts_if_any(body, "follows")),
+        checked_at=time_or_none(body, "checked_at"),
     )
 
 
@@ -199,82 +214,35 @@ def _publication_to_json(one: PublicationReport) -> dict[str, Any]:
 
 
 def _certificate_to_json(one: CertificateReport) -> dict[str, Any]:
-    return {
+    found = {
         "number": one.number,
         "leaf_sha256": one.leaf_sha256,
         "state": one.state.value,
         "cause": one.cause,
         "remedy": one.remedy,
     }
+    return found if one.instead is None else found | {"instead": one.instead.to_json()}
 
 
 def _publication(node: str, found: Mapping[str, Any]) -> PublicationReport:
-    read_backs = _member(found, "read_backs", list)
+    read_backs = member(found, "read_backs", list)
     if not all(isinstance(one, dict) for one in read_backs):
         raise ValueError("'read_backs' must be a list of objects")
-    is_held = _member(found, "held", bool)
-    return PublicationReport(is_held, _text_or_none(found, "error"), tuple(_read_back(node, one) for one in read_backs))
+    is_held = member(found, "held", bool)
+    return PublicationReport(is_held, text_or_none(found, "error"), tuple(_read_back(node, one) for one in read_backs))
 
 
 def _read_back(node: str, found: Mapping[str, Any]) -> ReadBack:
-    status = None if found.get("status") is None else _number(found, "status")
-    cause, remedy = _text_or_none(found, "cause"), _text(found, "remedy")
-    return ReadBack(node, _text(found, "url"), _text(found, "address"), status, cause, remedy)
+    status = None if found.get("status") is None else number(found, "status")
+    cause, remedy = text_or_none(found, "cause"), text(found, "remedy")
+    return ReadBack(node, text(found, "url"), text(found, "address"), status, cause, remedy)
 
 
 def _certificate(found: Mapping[str, Any]) -> CertificateReport:
-    said, leaf, cause = _text(found, "state"), _text(found, "leaf_sha256"), _text_or_none(found, "cause")
+    said, leaf, cause = text(found, "state"), text(found, "leaf_sha256"), text_or_none(found, "cause")
     if said not in CertificateState.__members__.values():
         # A later version of the program may know more states; its node must not seem to be away.
         cause = f"it is {said!r}, which this version does not know" + (f": {cause}" if cause else "")
         said = CertificateState.FAILED
-    return CertificateReport(_number(found, "number"), leaf, CertificateState(said), cause, _text(found, "remedy"))
-
-
-def _member(found: Mapping[str, Any], name: str, kind: type[_T] | tuple[type[_T], ...]) -> _T:
-    value = found.get(name)
-    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-        raise ValueError(f"{name!r} is missing, or of another type")
-    return value
-
-
-def _clock(found: Mapping[str, Any]) -> float:
-    clock = _member(found, "clock", (int, float))
-    if not 0 <= clock <= MAX_TIME:
-        raise ValueError("'clock' is not a UNIX time in seconds")
-    return float(clock)
-
-
-def _number(found: Mapping[str, Any], name: str) -> int:
-    number = _member(found, name, int)
-    if not 0 <= number <= MAX_NUMBER:
-        raise ValueError(f"{name!r} is not a number from 0 to {MAX_NUMBER}")
-    return number
-
-
-def _text(found: Mapping[str, Any], name: str, longest: int = _LONGEST_NAME) -> str:
-    return one_line(_member(found, name, str), longest)
-
-
-def _text_or_none(found: Mapping[str, Any], name: str) -> str | None:
-    return None if found.get(name) is None else one_line(_member(found, name, str))
-
-
-def _texts(found: Mapping[str, Any], name: str, longest: int = _LONGEST_NAME) -> tuple[str, ...]:
-    values = _member(found, name, list)
-    if not all(isinstance(one, str) for one in values):
-        raise ValueError(f"{name!r} must be a list of strings")
-    return tuple(one_line(one, longest) for one in values)
-
-
-def _texts_if_any(found: Mapping[str, Any], name: str) -> tuple[str, ...]:
-    """Return none of a node whose version does not report them."""
-    return _texts(found, name) if name in found else ()
-
-
-def _objects(found: Mapping[str, Any], name: str) -> list[tuple[str, Mapping[str, Any]]]:
-    """Return the members of an object of objects; their names are made harmless, too."""
-    members = _member(found, name, dict)
-    if len(members) > _MOST or not all(isinstance(one, dict) for one in members.values()):
-        raise ValueError(f"{name!r} must be an object of at most {_MOST} objects")
-    return [(one_line(key, _LONGEST_NAME), one) for key, one in members.items()]
+    remedy, instead = text(found, "remedy"), parse_instead(found)
+    return CertificateReport(number(found, "number"), leaf, CertificateState(said), cause, remedy, instead)

@@ -79,7 +79,15 @@ def _kind(name: str) -> str:
 
 def _line(name: str, one: CertificateReport) -> str:
     cause = f": {one.cause}" if one.cause else ""
-    return f"{name}: {one.state}{cause}{f' {one.remedy}' if one.remedy else ''}"
+    return f"{name}: {one.state}{cause}{f' {one.remedy}' if one.remedy else ''}{_instead(one)}"
+
+
+def _instead(one: CertificateReport) -> str:
+    """Return what clients get if it is not the newest version."""
+    if one.instead is None:
+        return ""
+    until = f", valid until {format_time(one.instead.not_after_at)}" if one.instead.not_after_at else ""
+    return f" (since {format_time(one.instead.since_at)}, clients get {one.instead.words}{until})"
 
 
 def _stale(lineage: str, leaf: Certificate) -> str:

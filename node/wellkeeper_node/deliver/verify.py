@@ -134,6 +134,8 @@ def _error(installed: Installed, wrong: Sequence[_Finding], remedy: str = "") ->
         remedy or handshakes.remedy_for_wrong_leaf(other_key, any(one.leaf for one in wrong)),
     )
     error.leaf, error.is_refused = _leaf_instead(wrong), _has_refusal(wrong)
+    error.unrelated = next((one.leaf for one in wrong if one.leaf is not None), None) if error.leaf is None else None
+    error.is_unanswered = any(one.error is not None for one in wrong)
     return error
 
 

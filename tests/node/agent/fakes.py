@@ -12,7 +12,7 @@ ADDRESS: Final = ("127.0.0.1", 443)
 
 
 class ServingProbes(FakeProbes):
-    """Handshakes get the certificate that the fake nginx has loaded, or `instead`."""
+    """Handshakes get the certificate that the fake nginx has loaded, or `instead`; or are refused, or fail."""
 
     def __init__(self, certificates: FakeCertificates) -> None:
         super().__init__()
@@ -20,6 +20,8 @@ class ServingProbes(FakeProbes):
         self.loaded: dict[str, str] = {}
         self.instead: Certificate | None = None
         self.error: Exception | None = None
+        self.is_refusing = False
+        self.failure: Exception | None = None
 
     async def read_back(self, node: Node, answer: Answer) -> tuple[ReadBack, ...]:
         if self.error is not None:
@@ -33,7 +35,9 @@ class ServingProbes(FakeProbes):
         key_algorithm: KeyAlgorithm | None = None,  # noqa: ARG002
         speaks_proxy_protocol: bool | None = None,  # noqa: ARG002
     ) -> Certificate | None:
-        if self.instead is not None:
+        if self.failure is not None:
+            raise self.failure
+        if self.instead is not None or self.is_refusing:
             return self.instead
         loaded = self._certificates.pairs["web"][self.loaded["web"]]
         leaf = reading.read_certificate(loaded.chain_pem)

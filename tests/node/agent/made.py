@@ -140,8 +140,8 @@ class MadeNode:
         self._task: asyncio.Task[None] | None = None
         self._former: set[str] = set()
 
-    async def reported(self, is_wanted: Callable[[Report], bool], relay: int = 0) -> Report:
-        """Wait until a relay has such a report of the running agent."""
+    async def reported(self, is_wanted: Callable[[Report], bool], relay: int = 0, every: float = 0.02) -> Report:
+        """Wait until a relay has such a report of the running agent; look every so many seconds."""
         seen = set(self._former)
         while not self._task or not self._task.done():
             stored = await self._stored(relay)
@@ -149,7 +149,7 @@ class MadeNode:
                 seen.add(stored.version)
                 if is_wanted(found := self.read(stored)):
                     return found
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(every)
         raise AssertionError("the agent ended") from self._task.exception()
 
     async def lost_contact(self) -> str:
@@ -225,7 +225,7 @@ class MadeNode:
             responder=responder,
             manifests=Manifests(ManifestFile(self.folder / "manifest.jws", FLEET_KEYS), self.clock, notify),
             fetching=fetching,
-            pickup=Pickup(parts, notify),
+            pickup=Pickup(parts, notify, self.clock),
             numbers=ReportNumbers(self.folder, self.clock),
             issuers=HeardIssuers(FLEET_KEYS, self.clock, notify),
             live=self._live,

@@ -1,12 +1,14 @@
 """A node's report: read back the same, harmless whatever it quotes, and refused in any other shape."""
 
 import json
+from dataclasses import replace
 from typing import Any, Final
 
 import pytest
 
 from tests.fleet import TIME
 from wellkeeper_client.foreign_text import LONGEST_WORDS
+from wellkeeper_node.agent.instead import Instead, What
 from wellkeeper_node.agent.report import (
     CertificateReport,
     CertificateState,
@@ -33,21 +35,39 @@ REPORT: Final = Report(
     fleet_key_ids=("f" * 43,),
     next_keys="wkn1:x",
     follows=("relay", "engine"),
+    checked_at=1_699_999_990.25,
+)
+INSTEAD: Final = Instead(What.OLDER, 1_699_999_980, 2, "ab12", 1_690_000_000, 1_700_000_100)
+OTHERS: Final = Report(
+    "1.2.3",
+    5,
+    certificates={
+        "web": CertificateReport(3, "ab" * 32, CertificateState.WRONG, "no", "Fix it.", INSTEAD),
+        "mail": CertificateReport(1, "cd" * 32, CertificateState.FAILED, "no", "", Instead(What.NOTHING, 7.5)),
+    },
 )
 
 
 LEFT_OUT: Final = Report("1.2.3", 5, done=frozenset({done_digest("web", 3), done_digest("mail", 1)}))
 
 
-@pytest.mark.parametrize("report", [REPORT, LEFT_OUT, Report("1.2.3", 5)], ids=["full", "left out", "empty"])
+@pytest.mark.parametrize(
+    "report", [REPORT, LEFT_OUT, OTHERS, Report("1.2.3", 5)], ids=["full", "left out", "others", "empty"]
+)
 def test_report_is_read_back_the_same(report: Report) -> None:
     body = json.loads(json.dumps(report.to_json()))
     assert parse_report("web2", body | {"of_a_later_version": 1}) == report
 
 
-def test_report_of_an_earlier_version_lacks_keys_and_what_it_follows() -> None:
+def test_report_of_an_earlier_version_lacks_keys_what_it_follows_and_the_time_of_checks() -> None:
     body = Report("1.2.3", 5).to_json()
-    del body["follows"], body["fleet_key_ids"], body["next_keys"], body["responder"]["publishing_key_ids"]
+    del (
+        body["checked_at"],
+        body["follows"],
+        body["fleet_key_ids"],
+        body["next_keys"],
+        body["responder"]["publishing_key_ids"],
+    )
     assert parse_report("web2", body) == Report("1.2.3", 5)
 
 
@@ -68,6 +88,54 @@ def test_state_of_a_later_version_is_not_a_success(cause: str | None, words: str
     one = {"number": 4, "leaf_sha256": "ab" * 32, "state": "shining", "cause": cause, "remedy": ""}
     report = parse_report("web2", REPORT.to_json() | {"certificates": {"web": one}})
     assert report.certificates["web"] == CertificateReport(4, "ab" * 32, CertificateState.FAILED, words)
+
+
+def test_what_clients_get_costs_nothing_where_it_is_the_newest_version() -> None:
+    body = REPORT.to_json()
+    assert set(body["certificates"]["web"]) == {"number", "leaf_sha256", "state", "cause", "remedy"}
+
+
+def test_kind_of_certificate_of_a_later_version_is_unknown() -> None:
+    body = OTHERS.to_json()
+    body["certificates"]["web"]["instead"]["what"] = "shining"
+    body["certificates"]["mail"]["instead"]["more"] = 1
+    found = parse_report("web2", body).certificates
+    assert found["web"] == replace(OTHERS.certificates["web"], instead=None)
+    assert found["mail"] == OTHERS.certificates["mail"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ([], "'instead' is missing, or of another type"),
+        ({"what": 1}, "'what' is missing"),
+        ({"since": None}, "'since' is missing"),
+        ({"since": -1}, "'since' is not a UNIX time"),
+        ({"since": 253_402_300_800}, "'since' is not a UNIX time"),
+        ({"since": float("nan")}, "'since' is not a UNIX time"),
+        ({"number": 2**53}, "'number' is not a number"),
+        ({"number": True}, "'number' is missing, or of another type"),
+        ({"serial": None}, "'serial' is missing"),
+        ({"not_before": "now"}, "'not_before' is missing, or of another type"),
+        ({"not_after": 10**400}, "'not_after' is not a UNIX time"),
+    ],
+    ids=lambda one: str(one)[:40],
+)
+def test_what_clients_get_in_another_shape_is_refused(changes: dict[str, Any] | list[Any], words: str) -> None:
+    body = OTHERS.to_json()
+    instead = body["certificates"]["web"]["instead"]
+    body["certificates"]["web"]["instead"] = instead | changes if isinstance(changes, dict) else changes
+    with pytest.raises(ValueError, match=words):
+        parse_report("web2", body)
+
+
+def test_serial_becomes_one_bounded_line() -> None:
+    body = OTHERS.to_json()
+    body["certificates"]["web"]["instead"]["serial"] = "a\n\x1b[2J" + "f" * 5000
+    instead = parse_report("web2", body).certificates["web"].instead
+    assert instead is not None
+    assert instead.serial.isprintable()
+    assert len(instead.serial) == 64
 
 
 def test_report_of_an_earlier_version_leaves_nothing_out() -> None:
@@ -97,6 +165,8 @@ def test_texts_of_a_report_become_one_bounded_line() -> None:
         ({"clock": "now"}, "'clock' is missing"),
         ({"clock": True}, "'clock' is missing"),
         ({"clock": 10**400}, "'clock' is not a UNIX time"),
+        ({"checked_at": "now"}, "'checked_at' is missing, or of another type"),
+        ({"checked_at": -1}, "'checked_at' is not a UNIX time"),
         ({"manifest": -1}, "'manifest' is not a number"),
         ({"manifest": 2**53}, "'manifest' is not a number"),
         ({"concern": 1}, "'concern'"),
