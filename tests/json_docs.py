@@ -26,8 +26,10 @@ def documented_keys(command: str) -> dict[str, str]:
     section = _TEXT.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
     rows = dict(re.findall(r"^\| `([^`]+)` \| ([^|]+) \|", section, re.MULTILINE))
     if command == "why":
-        shared = documented_keys("status").items()
-        rows |= {key.partition("[].")[2]: kind for key, kind in shared if key.startswith("certificates[].")}
+        shared = documented_keys("status")
+        rows |= {key.partition("[].")[2]: kind for key, kind in shared.items() if key.startswith("certificates[].")}
+        served = "nodes[].serves[]."
+        rows |= {f"nodes[].{key.removeprefix(served)}": shared[key] for key in shared if key.startswith(served)}
     return rows
 
 

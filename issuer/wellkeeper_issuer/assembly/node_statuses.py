@@ -1,7 +1,8 @@
 """Read how far each node has come, from the state and the manifest on disk: nothing here asks a node or waits."""
 
-from collections.abc import Sequence
-from datetime import timedelta
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from wellkeeper_issuer.assembly import build, fleets
@@ -11,7 +12,7 @@ from wellkeeper_issuer.settings import Settings
 from wellkeeper_node.clock import SystemClock
 
 if TYPE_CHECKING:
-    from wellkeeper_issuer.fleet.node_status import NodeStatus
+    from wellkeeper_issuer.fleet.node_status import Listed, NodeStatus
     from wellkeeper_issuer.fleet.restored import Waiting
 
 # What failed is tried again each day; later, the name is no longer in the settings.
@@ -49,10 +50,31 @@ async def read_node_statuses(settings: Settings) -> "Sequence[NodeStatus]":
     async with build.state_to_read(settings) as state:
         nodes, reports = await state.fleet.read_nodes(), await state.fleet.read_reports()
         missing = await state.fleet.read_missing_tokens(SystemClock().now() - _TRIED_AGAIN)
+        dates = await state.schedules.read_dates()
     disk = fleets.disk(settings)
     kept = disk.manifests.read()
     listed = await read_listed(kept.manifest.lineages if kept else {}, disk.bundles)
+    listed = await _dated(settings, listed, dates)
     return node_statuses(nodes, {name: read_seen(one) for name, one in reports.items()}, listed, missing)
+
+
+async def _dated(
+    settings: Settings, listed: "Mapping[str, Listed]", dates: "Mapping[str, tuple[str, datetime, datetime]]"
+) -> "Mapping[str, Listed]":
+    """Add the dates of the versions in the manifest; those that are not live are read from the archive."""
+    from wellkeeper_node.certificates.leaves import read_leaves
+
+    found, others = dict(listed), dict[str, str]()
+    for name, one in listed.items():
+        version, *validity = dates.get(name, ("",))
+        if version == one.entry.version.archive_name:
+            found[name] = replace(one, not_before=validity[0], not_after=validity[1])
+        else:
+            others[name] = one.entry.version.archive_name
+    leaves = await read_leaves(settings.certificates_dir, others) if others else {}
+    for name, leaf in leaves.items():
+        found[name] = replace(listed[name], not_before=leaf.not_before, not_after=leaf.not_after)
+    return found
 
 
 async def read_issuers_warning(settings: Settings) -> str:

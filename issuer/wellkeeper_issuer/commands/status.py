@@ -81,13 +81,13 @@ def status(config: Path | None, as_json: bool, as_metrics: bool, is_check: bool,
     if as_json + as_metrics + shown["as_html"] > 1:
         raise click.UsageError("--json, --prometheus and --html exclude each other")
     settings = options.read(config, is_for_standbys=True)
-    nodes = status_nodes.read(settings) if settings.fleet.listen else ()
-    issuers = status_issuers.read(settings)
+    nodes, issuers = status_nodes.read_if_any(settings), status_issuers.read(settings)
     seen = asyncio.run(overview.look(settings, settings.lineages(), reads_certificates=as_json))
     is_outdated = warn_if_outdated(settings, config)
     daemon = None if as_metrics else asyncio.run(ask_daemon(settings))
     if as_json:
-        print_json(status_json.to_json(settings, seen, nodes, daemon, is_outdated=is_outdated))
+        found = status_json.to_json(settings, seen, nodes, daemon, is_outdated=is_outdated)
+        print_json(found | (status_nodes.in_full(nodes) if shown["has_nodes"] else {}))
     elif as_metrics:
         click.echo(_metrics(settings, seen, status_nodes.present(nodes)), nl=False)
     elif shown["as_html"]:

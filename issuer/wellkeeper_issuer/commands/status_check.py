@@ -51,7 +51,7 @@ def report(settings: Settings, seen: Overview, nodes: "Sequence[NodeStatus]", is
 
 def is_well(settings: Settings) -> bool:
     """Return whether `status --check` would exit with 0 now. Blocks, for as long as handshakes take."""
-    nodes = status_nodes.read(settings) if settings.fleet.listen else ()
+    nodes = status_nodes.read_if_any(settings)
     seen = asyncio.run(overview.look(settings, settings.lineages(), reads_certificates=False))
     return check(settings, seen, nodes, status_issuers.read(settings)).is_well
 

@@ -1,7 +1,7 @@
 """status --nodes: how far each node has come, what is behind and why, from disk alone."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,13 +14,17 @@ from wellkeeper_node.wording import format_time
 
 if TYPE_CHECKING:
     from wellkeeper_issuer.fleet.node_status import NodeStatus
+    from wellkeeper_issuer.fleet.served_on import OnNode
+    from wellkeeper_node.agent.instead import Instead
 
-_TITLES: Final = ("NODE", "SEEN", "FOLLOWS", "ANSWERS", "CLOCK", "CERTIFICATES", "BEHIND")
+_TITLES: Final = ("NODE", "SEEN", "FOLLOWS", "ANSWERS", "CLOCK", "CERTIFICATES", "EXPIRES", "BEHIND")
 _DAY: Final = 86_400
 
 
-def read(settings: Settings) -> "Sequence[NodeStatus]":
-    """Raises SettingsError, JournalError and InstallError."""
+def read_if_any(settings: Settings) -> "Sequence[NodeStatus]":
+    """Return none where no node can join. Raises SettingsError, JournalError and InstallError."""
+    if not settings.fleet.listen:
+        return ()
     from wellkeeper_issuer.assembly.node_statuses import read_node_statuses
 
     return asyncio.run(read_node_statuses(settings))
@@ -59,6 +63,9 @@ def problems(found: "Sequence[NodeStatus]") -> list[str]:
 
 def to_json(one: "NodeStatus") -> dict[str, Any]:
     """Return the same keys for all nodes; unknown values are null."""
+    from wellkeeper_issuer.fleet.served_on import checked_at, earliest
+
+    first, now = earliest(one), SystemClock().now()
     return {
         "name": one.name,
         "answers": one.answers,
@@ -70,17 +77,82 @@ def to_json(one: "NodeStatus") -> dict[str, Any]:
         "certificates": one.total,
         "current": one.current,
         "behind": [
-            {"name": behind.lineage, "since": behind.since.isoformat(), "cause": behind.cause, "remedy": behind.remedy}
+            {
+                "name": behind.lineage,
+                "since": behind.since.isoformat(),
+                "cause": behind.cause,
+                "remedy": behind.remedy,
+                "instead": _instead_to_json(behind.instead) if behind.instead else None,
+            }
             for behind in one.behind
         ],
+        "checked_at": _text(checked_at(one.report)),
+        "served_not_after": first.not_after.isoformat() if first else None,
+        "serves": None,
         "is_ephemeral": one.is_ephemeral,
-        "absence": one.absence(SystemClock().now()) or None,
+        "absence": one.absence(now) or None,
         "concern": one.concern,
-        "problem": one.problem(SystemClock().now()) or None,
+        "problem": one.problem(now) or None,
     }
 
 
+def in_full(nodes: "Sequence[NodeStatus]") -> dict[str, Any]:
+    """Return all nodes, each with what it has of each of its certificates: long, if there are many."""
+    from wellkeeper_issuer.fleet.served_on import on_node
+
+    now = SystemClock().now()
+    found = [
+        to_json(one) | {"serves": [served_to_json(on_node(one, name), now) for name in sorted(one.listed)]}
+        for one in nodes
+    ]
+    return {"nodes": found}
+
+
+def on_each(nodes: "Sequence[NodeStatus]", lineage: str) -> "Iterator[OnNode]":
+    """Yield what each node that gets the certificate has of it."""
+    from wellkeeper_issuer.fleet.served_on import on_node
+
+    yield from (on_node(one, lineage) for one in nodes if lineage in one.listed)
+
+
+def served_to_json(one: "OnNode", now: datetime) -> dict[str, Any]:
+    """Return the same keys for all certificates; unknown values are null."""
+    return {
+        "node": one.node,
+        "name": one.lineage,
+        "is_right": one.is_right(now),
+        "state": one.state.value if one.state else None,
+        "newest": one.newest,
+        "what": one.what.value if one.what else None,
+        "number": one.number,
+        "serial": one.serial or None,
+        "fingerprint_sha256": one.fingerprint_sha256 or None,
+        "not_after": _text(one.not_after),
+        "since": _text(one.since),
+        "checked_at": _text(one.checked_at),
+        "cause": one.cause or None,
+        "remedy": one.remedy or None,
+    }
+
+
+def _instead_to_json(one: "Instead") -> dict[str, Any]:
+    return {
+        "what": one.what.value,
+        "number": one.number,
+        "serial": one.serial or None,
+        "not_after": _text(one.not_after_at),
+        "since": _text(one.since_at),
+    }
+
+
+def _text(at: datetime | None) -> str | None:
+    return at.isoformat() if at else None
+
+
 def _row(one: "NodeStatus", now: datetime) -> Row:
+    from wellkeeper_issuer.fleet.served_on import earliest
+
+    first = earliest(one)
     cells = (
         one.name,
         ago(now, one.seen_at),
@@ -88,6 +160,7 @@ def _row(one: "NodeStatus", now: datetime) -> Row:
         "yes" if one.answers else "no",
         "" if one.clock_seconds is None else f"{one.clock_seconds:+.1f} s",
         f"{one.current} of {one.total}",
+        f"{first.not_after:%Y-%m-%d}" if first else "",
         one.absence(now) or _note(one),
     )
     return Row(cells, "red" if one.problem(now) else "yellow" if one.behind or one.concern else "green")
@@ -110,4 +183,5 @@ def _note(one: "NodeStatus") -> str:
         return one.concern or ""
     first = one.behind[0]
     more = f"; and {len(one.behind) - 1} more" if len(one.behind) > 1 else ""
-    return f"{first.lineage}: {first.cause} (since {format_time(first.since)}){more}"
+    gets = f"; clients get {first.instead.words}" if first.instead else ""
+    return f"{first.lineage}: {first.cause}{gets} (since {format_time(first.seen_since)}){more}"

@@ -1,14 +1,15 @@
 """why: explain in sentences when and by which rule a certificate is renewed, the last failure, and the next step."""
 
 import asyncio
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from wellkeeper_issuer import idn
+from wellkeeper_issuer.commands import status_nodes
 from wellkeeper_issuer.commands.terminal import options, screen
 from wellkeeper_issuer.commands.terminal.distance import distance
 from wellkeeper_issuer.commands.terminal.json_output import print_json
@@ -24,6 +25,9 @@ from wellkeeper_issuer.status.overview import Overview, Shown
 from wellkeeper_node.errors import Retry
 from wellkeeper_node.wording import format_time, times_in_a_row
 
+if TYPE_CHECKING:
+    from wellkeeper_issuer.fleet.node_status import NodeStatus
+
 _STATES: Final = {State.SERVED: "nginx serves it.", State.EXPIRED: "It has expired."}
 
 
@@ -38,7 +42,8 @@ def why(name: str, config: Path | None, as_json: bool) -> None:
     seen = asyncio.run(overview.look(settings, lineages, reads_certificates=True, is_about_one=True))
     shown = seen.shown[0]
     is_outdated = warn_if_outdated(settings, config)
-    found = list(sentences(settings, seen, shown, is_outdated=is_outdated))
+    nodes = status_nodes.read_if_any(settings)
+    found = list(sentences(settings, seen, shown, nodes, is_outdated=is_outdated))
     if as_json:
         wake_at = shown.status.wake_at.isoformat()
         print_json(
@@ -46,6 +51,7 @@ def why(name: str, config: Path | None, as_json: bool) -> None:
                 **overview.to_json(shown, seen.rows),
                 "wake_at": wake_at,
                 "why": found,
+                "nodes": [status_nodes.served_to_json(one, seen.now) for one in status_nodes.on_each(nodes, name)],
                 "is_reload_needed": is_outdated,
             }
         )
@@ -53,14 +59,19 @@ def why(name: str, config: Path | None, as_json: bool) -> None:
         screen.print_lines(found)
 
 
-def sentences(settings: Settings, seen: Overview, shown: Shown, *, is_outdated: bool) -> Iterator[str]:
-    """Yield the sentences about one certificate."""
+def sentences(
+    settings: Settings, seen: Overview, shown: Shown, nodes: "Sequence[NodeStatus]", *, is_outdated: bool
+) -> Iterator[str]:
+    """Yield the sentences about one certificate, here and on each node where it is not as it should be."""
     yield from _what(settings, shown, seen.now, seen.rows.under_way)
     if shown.lineage.is_external:
         yield "Another ACME client renews it, and runs 'wellkeeper deliver' with each new certificate."
     elif shown.status.schedule is not None:
         yield from _when(shown.status.schedule, seen.now)
     yield from _last(settings, seen, shown)
+    for one in status_nodes.on_each(nodes, shown.lineage.name):
+        if not one.is_right(seen.now):
+            yield one.sentence(seen.now)
     yield _next(seen, shown, is_outdated=is_outdated)
 
 

@@ -1,13 +1,15 @@
 """Judge how far each node has come, from its last report: what is behind, since when, and why. Pure."""
 
+import math
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
 from wellkeeper_issuer.fleet.reports import Seen
 from wellkeeper_issuer.ports.fleet import EnrolledNode, MissingToken
+from wellkeeper_node.agent.instead import Got, Instead
 from wellkeeper_node.agent.report import CertificateReport, CertificateState, Report
 from wellkeeper_node.bundles.manifest import Entry
 from wellkeeper_node.wording import counted, format_time
@@ -20,27 +22,41 @@ _BEHIND: Final = timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A certificate in the manifest, and when its version was sealed."""
+    """A certificate in the manifest, when its version was sealed, and its dates, None if they were not read."""
 
     entry: Entry
     sealed_at: datetime
+    not_before: datetime | None = None
+    not_after: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Behind:
-    """A certificate that is not there yet, since when, and why in the node's words; without a remedy, it is "" ."""
+    """A certificate that is not there, since when it should be, and why in the node's words.
+
+    Without a remedy, that is "". `instead` is what clients get there, if the node has said it.
+    """
 
     lineage: str
     since: datetime
     cause: str
     remedy: str = ""
+    instead: Instead | None = None
+
+    @property
+    def seen_since(self) -> datetime:
+        """The time from which clients did not get the newest version: for an older one, from the start."""
+        if self.instead is None or self.instead.what is Got.OLDER:
+            return self.since
+        return max(self.since, self.instead.since_at)
 
 
 @dataclass(frozen=True, slots=True)
 class NodeStatus:
     """A node at one moment. `clock_seconds` is how far its clock is ahead; None before its first report.
 
-    `current` of its `total` certificates have the version of the manifest. `follows` is as of its last report.
+    `current` of its `total` certificates have the version of the manifest. `follows` is as of its last `report`.
+    `listed` are its certificates in the manifest, the one that expires first at the beginning: see `served_on`.
     """
 
     name: str
@@ -56,6 +72,8 @@ class NodeStatus:
     is_ephemeral: bool = False
     follows: tuple[str, ...] = ()
     lineages: tuple[str, ...] = (ALL,)
+    report: Report | None = field(default=None, repr=False)
+    listed: Mapping[str, Listed] = field(default_factory=dict, repr=False)
 
     def gets(self, lineage: str) -> bool:
         """Return whether the certificate is for this node."""
@@ -83,7 +101,7 @@ class NodeStatus:
         if not late:
             return ""
         more = f", and {counted(len(late) - 1, 'other')}" if len(late) > 1 else ""
-        return f"{late[0].lineage} is behind since {format_time(late[0].since)}: {late[0].cause}{more}"
+        return f"{late[0].lineage} is behind since {format_time(late[0].seen_since)}: {late[0].cause}{more}"
 
 
 def node_statuses(
@@ -93,8 +111,13 @@ def node_statuses(
     missing: Mapping[str, MissingToken] | None = None,
 ) -> tuple[NodeStatus, ...]:
     """Return the status of each node, by name. `missing` are the tokens that nodes lacked when they were published."""
-    lacks = missing or {}
-    return tuple(_status(node, reports.get(name), listed, lacks.get(name)) for name, node in sorted(nodes.items()))
+    lacks, ordered = missing or {}, dict(sorted(listed.items(), key=_expiry))
+    return tuple(_status(node, reports.get(name), ordered, lacks.get(name)) for name, node in sorted(nodes.items()))
+
+
+def _expiry(pair: tuple[str, Listed]) -> tuple[float, str]:
+    name, one = pair
+    return one.not_after.timestamp() if one.not_after else math.inf, name
 
 
 def is_gone(node: EnrolledNode, seen_at: datetime | None, now: datetime) -> bool:
@@ -134,11 +157,13 @@ def _status(
     node: EnrolledNode, seen: Seen | None, listed: Mapping[str, Listed], missing: MissingToken | None
 ) -> NodeStatus:
     report = seen.report if seen else None
-    wanted = {name: one for name, one in sorted(listed.items()) if ALL in node.lineages or name in node.lineages}
+    gets_all, lineages = ALL in node.lineages, frozenset(node.lineages)
+    wanted = listed if gets_all else {name: one for name, one in listed.items() if name in lineages}
+    lacking = sorted(
+        name for name, one in wanted.items() if report is None or not report.is_done(name, one.entry.version.number)
+    )
     behind = tuple(
-        _behind(node, name, one, report.certificates.get(name) if report else None)
-        for name, one in wanted.items()
-        if report is None or not report.is_done(name, one.entry.version.number)
+        _behind(node, name, listed[name], report.certificates.get(name) if report else None) for name in lacking
     )
     return NodeStatus(
         name=node.name,
@@ -154,6 +179,8 @@ def _status(
         is_ephemeral=node.is_ephemeral,
         follows=report.follows if report else (),
         lineages=node.lineages,
+        report=report,
+        listed=wanted,
     )
 
 
@@ -164,7 +191,7 @@ def _behind(node: EnrolledNode, lineage: str, listed: Listed, found: Certificate
     if found.number != listed.entry.version.number:
         words = f"version {found.number} is there, {listed.entry.version.number} is not yet"
         return Behind(lineage, since, words)
-    return Behind(lineage, since, found.cause or str(found.state), found.remedy)
+    return Behind(lineage, since, found.cause or str(found.state), found.remedy, found.instead)
 
 
 def _missing(token: MissingToken | None, seen: Seen | None) -> str | None:

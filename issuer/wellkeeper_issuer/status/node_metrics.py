@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from prometheus_client.core import Metric
 
+from wellkeeper_issuer.fleet.served_on import earliest
 from wellkeeper_issuer.status.exposition import gauge
 
 if TYPE_CHECKING:
@@ -27,6 +28,17 @@ def of_nodes(nodes: "Sequence[NodeStatus]") -> Iterator[Metric]:
         lambda one: len(one.behind),
     )
     yield each("behind_since_seconds", "Time since which the node lacks a version.", _behind_since)
+    first = {one.name: earliest(one) for one in nodes}
+    yield each(
+        "served_not_before_seconds",
+        "Begin of the validity of the certificate served by the node that expires first.",
+        lambda one: found.not_before.timestamp() if (found := first[one.name]) else None,
+    )
+    yield each(
+        "served_not_after_seconds",
+        "Earliest expiry of what the node serves.",
+        lambda one: found.not_after.timestamp() if (found := first[one.name]) else None,
+    )
 
 
 def _seen_at(one: "NodeStatus") -> float:

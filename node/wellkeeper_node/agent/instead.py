@@ -11,7 +11,7 @@ from wellkeeper_node.agent import members
 _LONGEST_SERIAL: Final = 64
 
 
-class What(StrEnum):
+class Got(StrEnum):
     """The leaf that clients get.
 
     NEWEST: the version of the manifest, though it was not delivered without an error. OLDER: another version of the
@@ -31,21 +31,21 @@ class What(StrEnum):
         return _WORDS[self]
 
 
-_WORDS: Final[Mapping[What, str]] = {
-    What.NEWEST: "the newest version",
-    What.OLDER: "an older version",
-    What.PLACEHOLDER: "a placeholder",
-    What.OTHER: "another certificate",
-    What.UNRELATED: "a certificate for other names",
-    What.NOTHING: "no certificate",
+_WORDS: Final[Mapping[Got, str]] = {
+    Got.NEWEST: "the newest version",
+    Got.OLDER: "an older version",
+    Got.PLACEHOLDER: "a placeholder",
+    Got.OTHER: "another certificate",
+    Got.UNRELATED: "a certificate for other names",
+    Got.NOTHING: "no certificate",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Instead:
-    """What clients get, and since which check. Times are UNIX seconds; `number` is that of the version, if known."""
+    """The leaf that clients get, and since which check. Times are UNIX seconds; `number` is that of a known version."""
 
-    what: What
+    what: Got
     since: float
     number: int | None = None
     serial: str = ""
@@ -59,12 +59,16 @@ class Instead:
     @property
     def words(self) -> str:
         """Name it, with what tells it apart: `version 2, serial 0a1b`."""
-        name = f"version {self.number}" if self.what is What.OLDER and self.number is not None else self.what.words
+        name = f"version {self.number}" if self.what is Got.OLDER and self.number is not None else self.what.words
         return f"{name}, serial {self.serial}" if self.serial else name
 
     @property
     def since_at(self) -> datetime:
         return _at(self.since)
+
+    @property
+    def not_before_at(self) -> datetime | None:
+        return None if self.not_before is None else _at(self.not_before)
 
     @property
     def not_after_at(self) -> datetime | None:
@@ -94,10 +98,10 @@ def parse_instead(found: Mapping[str, Any]) -> Instead | None:
         return None
     inner = members.member(found, "instead", dict)
     what = members.text(inner, "what")
-    if what not in What.__members__.values():
+    if what not in Got.__members__.values():
         return None
     return Instead(
-        What(what),
+        Got(what),
         members.time(inner, "since"),
         members.number_or_none(inner, "number"),
         members.text(inner, "serial", _LONGEST_SERIAL),

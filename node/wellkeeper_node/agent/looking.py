@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from wellkeeper_node.agent.instead import Instead, What
+from wellkeeper_node.agent.instead import Got, Instead
 from wellkeeper_node.deliver.verify import is_one_of
 from wellkeeper_node.errors import VerifyError
 from wellkeeper_node.model import Certificate, Verified
@@ -11,9 +11,9 @@ from wellkeeper_node.model import Certificate, Verified
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What tells leaves apart: the fingerprint in the manifest, the names in the archive, and the time of the check.
+    """The facts that tell leaves apart: the fingerprint in the manifest, and the names in the archive.
 
-    `numbers` are those of versions that the manifest has listed, by fingerprint.
+    `at` is the time of the check, `numbers` are those of versions that the manifest has listed, by fingerprint.
     """
 
     newest: str
@@ -26,8 +26,8 @@ class Known:
         if error.leaf is not None:
             return self.of_leaf(error.leaf)
         if error.unrelated is not None:
-            return self._dated(What.UNRELATED, error.unrelated)
-        return Instead(What.NOTHING, self.at) if error.is_refused or error.is_unanswered else None
+            return self._dated(Got.UNRELATED, error.unrelated)
+        return Instead(Got.NOTHING, self.at) if error.is_refused or error.is_unanswered else None
 
     def after_check(self, verified: Verified) -> Instead | None:
         """Return None when it does not show, as when no server block uses the certificate."""
@@ -38,11 +38,11 @@ class Known:
 
     def of_leaf(self, leaf: Certificate) -> Instead:
         if leaf.fingerprint_sha256 == self.newest:
-            return self._dated(What.NEWEST, leaf)
+            return self._dated(Got.NEWEST, leaf)
         if leaf.is_self_signed:
-            return self._dated(What.PLACEHOLDER, leaf)
-        return self._dated(What.OLDER if is_one_of([leaf.fingerprint_sha256], self.versions) else What.OTHER, leaf)
+            return self._dated(Got.PLACEHOLDER, leaf)
+        return self._dated(Got.OLDER if is_one_of([leaf.fingerprint_sha256], self.versions) else Got.OTHER, leaf)
 
-    def _dated(self, what: What, leaf: Certificate) -> Instead:
+    def _dated(self, what: Got, leaf: Certificate) -> Instead:
         number = self.numbers.get(leaf.fingerprint_sha256)
         return Instead(what, self.at, number, leaf.serial, leaf.not_before.timestamp(), leaf.not_after.timestamp())

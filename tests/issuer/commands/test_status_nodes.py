@@ -1,8 +1,6 @@
 """status --nodes, and what other nodes do to --json and --check."""
 
-import asyncio
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -10,6 +8,7 @@ import pytest
 
 from tests.fleet import entry
 from tests.issuer.commands.conftest import Program
+from tests.issuer.commands.joined import REFUSED, SERVED, VALID, Join, joining, said
 from tests.issuer.status.test_metrics import parsed
 from tests.json_docs import assert_documented
 from wellkeeper_client import records
@@ -18,19 +17,9 @@ from wellkeeper_client.signing import key_id
 from wellkeeper_issuer.fleet.manifest import sign_manifest
 from wellkeeper_issuer.outside.keys.fleet_keys import FleetKeys
 from wellkeeper_issuer.outside.state.restored import RestoredFile
-from wellkeeper_issuer.outside.state.state import open_state
-from wellkeeper_issuer.ports.fleet import EnrolledNode, NodeReport, Restore
-from wellkeeper_node.agent.report import CertificateReport, CertificateState, Report
+from wellkeeper_issuer.ports.fleet import Restore
 from wellkeeper_node.bundles.kept import ManifestFile
 from wellkeeper_node.bundles.manifest import Manifest
-
-SERVED = {
-    "web": CertificateReport(3, "ab" * 32, CertificateState.SERVED),
-    "mail": CertificateReport(3, "ab" * 32, CertificateState.SERVED),
-}
-REFUSED = SERVED | {"web": CertificateReport(3, "ab" * 32, CertificateState.REFUSED, "nginx: [emerg] no", "Fix it.")}
-
-Join = Callable[..., None]
 
 
 @pytest.fixture
@@ -40,41 +29,7 @@ def now() -> datetime:
 
 @pytest.fixture
 def join(program: Program, now: datetime) -> Join:
-    """Return a function that records a node, with its report if it has one; two certificates are in the manifest."""
-    program.configure(more="[fleet]\nlisten = ['10.0.0.1:8404']")
-    program.make_keys()
-    keys = FleetKeys(program.state_dir)
-    keys.make()
-    public = keys.current.public_key()
-    manifest = Manifest(1, int(now.timestamp()), {"web": entry(3), "mail": entry(3)}, {}, {})
-    ManifestFile(program.state_dir / "manifest.jws", {key_id(public): public}).take(
-        sign_manifest(manifest, keys.current)
-    )
-
-    async def record(node: EnrolledNode, report: NodeReport | None) -> None:
-        async with open_state(program.state_dir / "state.db", may_write=True) as state:
-            await state.fleet.record_node(node)
-            if report is not None:
-                await state.fleet.record_reports(report)
-
-    def join(
-        name: str,
-        ago: timedelta = timedelta(),
-        report: Report | None = None,
-        *,
-        answers: bool = True,
-        is_ephemeral: bool = False,
-    ) -> None:
-        at = now - ago
-        body = json.dumps(replace(report, clock=at.timestamp() + 0.1).to_json()) if report else ""
-        node = EnrolledNode(name, "s", "x", ("*",), answers, at, is_ephemeral)
-        asyncio.run(record(node, NodeReport(name, 1, at, body) if report else None))
-
-    return join
-
-
-def said(certificates: dict[str, CertificateReport]) -> Report:
-    return Report("1.2.3", 0, 1, certificates=certificates, follows=("relay", "engine"))
+    return joining(program, now)
 
 
 def test_table_has_a_line_for_each_node_with_the_words_of_its_nginx(
@@ -86,13 +41,16 @@ def test_table_has_a_line_for_each_node_with_the_words_of_its_nginx(
     join("web5", report=said({}))
     lines = program.run("status", "--nodes").out.splitlines()
     assert [line.split()[0] for line in lines] == ["NODE", "web2", "web3", "web4", "web5"]
-    assert " ".join(lines[1].split()[2:]) == "s ago relay, engine yes +0.1 s 2 of 2"
+    assert " ".join(lines[1].split()[2:]) == "s ago relay, engine yes +0.1 s 2 of 2 " + f"{now + VALID:%Y-%m-%d}"
     since = f"{now - timedelta(hours=9):%Y-%m-%d %H:%M} UTC"
     assert (
         " ".join(lines[2].split())
-        == f"web3 9 h ago relay, engine no +0.1 s 1 of 2 web: nginx: [emerg] no (since {since})"
+        == "web3 9 h ago relay, engine no +0.1 s 1 of 2 2023-11-16 web: nginx: [emerg] no; clients get version 2,"
+        f" serial 0a1b (since {since})"
     )
-    assert " ".join(lines[3].split()).startswith("web4 never - yes - 0 of 2 mail: the node has not reported it (since ")
+    assert " ".join(lines[3].split()).startswith(
+        "web4 never - yes - 0 of 2 - mail: the node has not reported it (since "
+    )
     assert lines[4].endswith("; and 1 more")
 
 
@@ -112,12 +70,23 @@ def test_long_absence_is_shown_in_days(program: Program, join: Join) -> None:
 def test_json_has_the_nodes_with_or_without_the_option(program: Program, join: Join) -> None:
     join("web2", report=said(REFUSED))
     found = program.run("status", "--json").json()
-    assert found == program.run("status", "--json", "--nodes").json()
+    full = program.run("status", "--json", "--nodes").json()
     assert_documented("status", found)
+    assert_documented("status", full)
     (node,) = found["nodes"]
+    assert node["serves"] is None
+    assert full["nodes"][0] | {"serves": None} == node
+    assert full | {"nodes": None} == found | {"nodes": None}
     assert (node["name"], node["certificates"], node["current"], node["problem"]) == ("web2", 2, 1, None)
     (behind,) = node["behind"]
     assert (behind["name"], behind["cause"], behind["remedy"]) == ("web", "nginx: [emerg] no", "Fix it.")
+    assert behind["instead"] == {
+        "what": "older",
+        "number": 2,
+        "serial": "0a1b",
+        "not_after": "2023-11-16T02:00:00+00:00",
+        "since": "2023-11-14T22:13:20+00:00",
+    }
 
 
 def test_check_fails_for_a_node_that_is_unseen(program: Program, join: Join) -> None:
@@ -188,6 +157,11 @@ def test_nodes_are_metrics(program: Program, join: Join, now: datetime) -> None:
     assert found["fleet_node_certificates"] == dict.fromkeys([("web2",), ("web3",), ("web4",)], 2)
     assert found["fleet_node_certificates_behind"] == {("web2",): 0, ("web3",): 1, ("web4",): 2}
     assert found["fleet_node_behind_since_seconds"].keys() == {("web3",), ("web4",)}
+    assert found["fleet_node_served_not_before_seconds"] == {("web2",): now.timestamp(), ("web3",): 1_690_000_000}
+    assert found["fleet_node_served_not_after_seconds"] == {
+        ("web2",): (now + VALID).timestamp(),
+        ("web3",): 1_700_100_000,
+    }
 
 
 def test_check_fails_before_the_manifest_is_full(program: Program, join: Join, now: datetime) -> None:

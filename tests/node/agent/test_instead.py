@@ -11,7 +11,7 @@ from tests.fakes_deliver import NOW, FakeCa
 from tests.fleet import CA, A, B, sealed
 from tests.node.agent.fakes import ADDRESS
 from tests.node.agent.made import MadeNode, is_served, state, virtually
-from wellkeeper_node.agent.instead import Instead, What
+from wellkeeper_node.agent.instead import Got, Instead
 from wellkeeper_node.agent.report import CertificateState, Report
 from wellkeeper_node.certificates import reading
 from wellkeeper_node.certificates.placeholders import make_self_signed
@@ -35,7 +35,7 @@ def instead(report: Report) -> Instead | None:
     return found.instead if found else None
 
 
-def gets(what: What) -> Callable[[Report], bool]:
+def gets(what: Got) -> Callable[[Report], bool]:
     def is_wanted(report: Report) -> bool:
         found = instead(report)
         return found is not None and found.what is what
@@ -63,13 +63,13 @@ def test_served_certificate_is_checked_each_hour(node: MadeNode) -> None:
 @pytest.mark.parametrize(
     ("pair", "what"),
     [
-        (CA.pair(A), What.OTHER),
-        (make_self_signed([A], 30, NOW), What.PLACEHOLDER),
-        (FakeCa().pair(B), What.UNRELATED),
+        (CA.pair(A), Got.OTHER),
+        (make_self_signed([A], 30, NOW), Got.PLACEHOLDER),
+        (FakeCa().pair(B), Got.UNRELATED),
     ],
     ids=["of someone else", "placeholder", "for other names"],
 )
-def test_certificate_that_replaced_ours_is_found_and_named(node: MadeNode, pair: Pair, what: What) -> None:
+def test_certificate_that_replaced_ours_is_found_and_named(node: MadeNode, pair: Pair, what: Got) -> None:
     async def work() -> None:
         async with node.running():
             await node.issuer.deliver(1)
@@ -98,7 +98,7 @@ def test_nginx_that_refuses_or_does_not_answer_serves_nothing(node: MadeNode, er
             await node.issuer.deliver(1)
             await node.reported(lambda one: is_served(1, one))
             node.probes.is_refusing, node.probes.failure = error is None, error
-            found = instead(await node.reported(gets(What.NOTHING), every=5))
+            found = instead(await node.reported(gets(Got.NOTHING), every=5))
             assert found is not None
             assert (found.not_after, found.serial) == (None, "")
 
@@ -113,7 +113,7 @@ def test_older_version_is_named_with_its_number_and_expiry(node: MadeNode) -> No
             pair = CA.pair(A)
             node.nginx.bad_versions.add(leaf_of(pair).fingerprint_sha256[:8])
             await node.issuer.deliver(2, pair)
-            report = await node.reported(gets(What.OLDER))
+            report = await node.reported(gets(Got.OLDER))
             assert state(report, 2) is CertificateState.REFUSED
             found = instead(report)
             assert found is not None
@@ -132,7 +132,7 @@ def test_older_version_is_looked_at_once_a_bundle_is_late(node: MadeNode) -> Non
             await node.issuer.list()
             report = await node.reported(lambda one: "sealed for this node" in (one.certificates["web"].cause or ""))
             assert (state(report, 2), instead(report)) == (CertificateState.WAITING, None)
-            late = await node.reported(gets(What.OLDER))
+            late = await node.reported(gets(Got.OLDER))
             assert late.clock - report.clock >= 60
             assert instead(await node.reported(lambda one: one.clock > late.clock + 300)) == instead(late)
 
@@ -145,7 +145,7 @@ def test_newest_version_may_be_served_after_an_error(node: MadeNode) -> None:
             await node.issuer.deliver(1)
             await node.reported(lambda one: is_served(1, one))
             node.certificates.failing_reads["web"] = 1
-            found = instead(await node.reported(gets(What.NEWEST), every=5))
+            found = instead(await node.reported(gets(Got.NEWEST), every=5))
             assert found is not None
             assert found.number == 1
 
@@ -159,7 +159,7 @@ def test_other_certificate_where_no_server_block_uses_ours_is_named(node: MadeNo
         node.probes.instead = leaf_of(CA.pair(A))
         async with node.running():
             await node.issuer.deliver(1)
-            report = await node.reported(gets(What.OTHER))
+            report = await node.reported(gets(Got.OTHER))
             assert state(report, 1) is CertificateState.INSTALLED
 
     virtually(work)
@@ -194,10 +194,10 @@ def test_certificate_that_no_handshake_can_show_says_so(node: MadeNode) -> None:
 @pytest.mark.parametrize(
     ("found", "words"),
     [
-        (Instead(What.OLDER, 0, 2, "0a1b"), "version 2, serial 0a1b"),
-        (Instead(What.OLDER, 0, None, "0a1b"), "an older version, serial 0a1b"),
-        (Instead(What.NEWEST, 0, 2, "0a1b"), "the newest version, serial 0a1b"),
-        (Instead(What.NOTHING, 0), "no certificate"),
+        (Instead(Got.OLDER, 0, 2, "0a1b"), "version 2, serial 0a1b"),
+        (Instead(Got.OLDER, 0, None, "0a1b"), "an older version, serial 0a1b"),
+        (Instead(Got.NEWEST, 0, 2, "0a1b"), "the newest version, serial 0a1b"),
+        (Instead(Got.NOTHING, 0), "no certificate"),
     ],
     ids=["numbered", "older", "newest", "nothing"],
 )

@@ -8,7 +8,7 @@ import pytest
 
 from tests.fleet import TIME
 from wellkeeper_client.foreign_text import LONGEST_WORDS
-from wellkeeper_node.agent.instead import Instead, What
+from wellkeeper_node.agent.instead import Got, Instead
 from wellkeeper_node.agent.report import (
     CertificateReport,
     CertificateState,
@@ -37,13 +37,13 @@ REPORT: Final = Report(
     follows=("relay", "engine"),
     checked_at=1_699_999_990.25,
 )
-INSTEAD: Final = Instead(What.OLDER, 1_699_999_980, 2, "ab12", 1_690_000_000, 1_700_000_100)
+INSTEAD: Final = Instead(Got.OLDER, 1_699_999_980, 2, "ab12", 1_690_000_000, 1_700_000_100)
 OTHERS: Final = Report(
     "1.2.3",
     5,
     certificates={
         "web": CertificateReport(3, "ab" * 32, CertificateState.WRONG, "no", "Fix it.", INSTEAD),
-        "mail": CertificateReport(1, "cd" * 32, CertificateState.FAILED, "no", "", Instead(What.NOTHING, 7.5)),
+        "mail": CertificateReport(1, "cd" * 32, CertificateState.FAILED, "no", "", Instead(Got.NOTHING, 7.5)),
     },
 )
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from click.testing import CliRunner, Result
 
-from wellkeeper_node.agent.instead import Instead, What
+from wellkeeper_node.agent.instead import Got, Instead
 from wellkeeper_node.agent.report import CertificateReport, CertificateState, Report
 from wellkeeper_node.agent.shown import Shown, StatusFile
 from wellkeeper_node.commands.status import status
@@ -26,10 +26,10 @@ def shown(folder: Path, report: Report, relays: Mapping[str, str]) -> Result:
 
 
 def test_what_clients_get_instead_of_the_newest_version_is_named(folder: Path) -> None:
-    other = Instead(What.OLDER, 1_700_000_000, 2, "0a1b", 1_690_000_000, 1_700_100_000)
+    other = Instead(Got.OLDER, 1_700_000_000, 2, "0a1b", 1_690_000_000, 1_700_100_000)
     certificates = {
         "web": CertificateReport(3, "ab", CertificateState.REFUSED, "nginx: [emerg] no", "Fix it.", other),
-        "mail": CertificateReport(3, "ab", CertificateState.FAILED, "no answer", "", Instead(What.NOTHING, 0)),
+        "mail": CertificateReport(3, "ab", CertificateState.FAILED, "no answer", "", Instead(Got.NOTHING, 0)),
     }
     output = shown(folder, Report("1.2.3", time.time(), certificates=certificates), {}).output
     assert (

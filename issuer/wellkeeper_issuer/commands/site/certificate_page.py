@@ -3,9 +3,11 @@
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from datetime import datetime
+from typing import TYPE_CHECKING, Final
 
 from wellkeeper_issuer import idn
+from wellkeeper_issuer.commands import status_nodes
 from wellkeeper_issuer.commands.site import timeline
 from wellkeeper_issuer.commands.site.rendering import render
 from wellkeeper_issuer.commands.site.timeline import Step
@@ -25,16 +27,23 @@ from wellkeeper_node.certificates.leaves import Link, read_chain
 from wellkeeper_node.history import Entry
 from wellkeeper_node.wording import format_time
 
+if TYPE_CHECKING:
+    from wellkeeper_issuer.fleet.served_on import OnNode
+
 _EVENTS: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
-class OnNode:
-    """The state of the certificate on a node, in words."""
+class Row:
+    """The state of the certificate on a node; `serves` names what clients get, which expires at `not_after`."""
 
     node: str
     level: str
     state: str
+    serves: str = ""
+    not_after: datetime | None = None
+    checked_at: datetime | None = None
+    since: str = ""
     cause: str = ""
     remedy: str = ""
 
@@ -57,7 +66,7 @@ def certificate_page(view: View, query: Mapping[str, str]) -> str | None:
         names=[idn.describe(each.value) for each in lineage.identifiers],
         condition=condition.value,
         level=level(condition),
-        sentences=list(sentences(settings, seen, shown, is_outdated=view.is_outdated)),
+        sentences=list(sentences(settings, seen, shown, view.nodes, is_outdated=view.is_outdated)),
         attempt=_attempt(view, shown),
         steps=timeline.of_version(shown, entries),
         chain=_chain(view, shown),
@@ -89,30 +98,29 @@ def _chain(view: View, shown: Shown) -> Sequence[Link]:
     return read_chain(view.settings.certificates_dir, shown.lineage.name, version) if version else ()
 
 
-def _on_nodes(view: View, shown: Shown) -> Iterator[OnNode]:
+def _on_nodes(view: View, shown: Shown) -> Iterator[Row]:
     if view.settings.local_node and shown.status.version:
         yield _here(shown)
-    for node in view.nodes:
-        if not node.gets(shown.lineage.name):
-            continue
-        behind = next((one for one in node.behind if one.lineage == shown.lineage.name), None)
-        if behind is not None:
-            since = f"{behind.cause} (since {format_time(behind.since)})"
-            yield OnNode(node.name, "warn", "behind", since, behind.remedy)
-        elif node.seen_at is None:
-            yield OnNode(node.name, "open", "unknown", "it has never reported")
-        else:
-            yield OnNode(node.name, "good", "newest version", f"reported at {format_time(node.seen_at)}")
+    for one in status_nodes.on_each(view.nodes, shown.lineage.name):
+        yield _there(one, view.seen.now)
 
 
-def _here(shown: Shown) -> OnNode:
-    check, state = shown.check, shown.status.state
-    looked = f"last looked at {format_time(check.at)}" if check else "not looked at yet"
+def _there(one: "OnNode", now: datetime) -> Row:
+    level = "good" if one.is_right(now) else "bad" if one.is_bad(now) else "open" if one.state is None else "warn"
+    since = f"since {format_time(one.since)}" if one.since else ""
+    return Row(one.node, level, one.words(now), one.serves, one.not_after, one.checked_at, since, one.cause, one.remedy)
+
+
+def _here(shown: Shown) -> Row:
+    """Return what this host's nginx serves, as the daemon last looked."""
+    check, status = shown.check, shown.status
+    at = check.at if check else None
     if shown.served_not_after is not None:
-        other = f"clients get a certificate that expires at {format_time(shown.served_not_after)}; {looked}"
-        return OnNode(LOCAL_NODE, "bad", "another certificate", other)
-    is_good = state in {State.SERVED, State.HIDDEN}
-    return OnNode(LOCAL_NODE, "good" if is_good else "warn", state.words, looked)
+        since = f"since {format_time(failure.first_at)}" if (failure := status.failure) else ""
+        return Row(LOCAL_NODE, "bad", "another certificate", "another certificate", shown.served_not_after, at, since)
+    if status.state is State.SERVED:
+        return Row(LOCAL_NODE, "good", "served", f"version {status.version}", shown.not_after, at)
+    return Row(LOCAL_NODE, "good" if status.state is State.HIDDEN else "warn", status.state.words, checked_at=at)
 
 
 def _details(entry: Entry) -> str:

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Final
 from wellkeeper_issuer.commands.site.paging import page_of
 from wellkeeper_issuer.commands.site.rendering import render
 from wellkeeper_issuer.commands.site.view import View
+from wellkeeper_issuer.fleet.served_on import checked_at, earliest
 from wellkeeper_issuer.records import Budget
 from wellkeeper_issuer.settings.effective import in_effect
 from wellkeeper_issuer.status.overview import Shown
-from wellkeeper_node.wording import format_exact_time
+from wellkeeper_node.wording import format_exact_time, format_time
 
 if TYPE_CHECKING:
-    from wellkeeper_issuer.fleet.node_status import NodeStatus
+    from wellkeeper_issuer.fleet.node_status import Behind, NodeStatus
 
 _SHOWN_BEHIND: Final = 10
 _SECONDS: Final = (("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1))
@@ -22,7 +23,7 @@ _SECONDS: Final = (("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 
 
 @dataclass(frozen=True, slots=True)
 class NodeRow:
-    """A node; `notes` are what is behind or wrong."""
+    """A node; `expires_at` is the earliest expiry of what it serves, `notes` are what is behind or wrong."""
 
     name: str
     level: str
@@ -30,6 +31,8 @@ class NodeRow:
     seen: str
     answers: str
     certificates: str
+    expires_at: datetime | None
+    checked_at: datetime | None
     notes: tuple[str, ...]
 
 
@@ -41,7 +44,7 @@ def nodes_page(view: View, _query: Mapping[str, str]) -> str:
 
 def _node(one: "NodeStatus", now: datetime) -> NodeRow:
     level, state = _node_state(one, now)
-    behind = (f"{each.lineage}: {each.cause} {each.remedy}" for each in one.behind[:_SHOWN_BEHIND])
+    behind, first = map(_behind, one.behind[:_SHOWN_BEHIND]), earliest(one)
     others = f"and {len(one.behind) - _SHOWN_BEHIND} more" if len(one.behind) > _SHOWN_BEHIND else ""
     notes = (one.problem(now) or one.absence(now), one.concern or "", *behind, others)
     return NodeRow(
@@ -51,8 +54,17 @@ def _node(one: "NodeStatus", now: datetime) -> NodeRow:
         format_exact_time(one.seen_at) if one.seen_at else "never",
         "yes" if one.answers else "no",
         f"{one.current} of {one.total}",
+        first.not_after if first else None,
+        checked_at(one.report),
         tuple(filter(None, notes)),
     )
+
+
+def _behind(one: "Behind") -> str:
+    if one.instead is None:
+        return f"{one.lineage}: {one.cause} {one.remedy}"
+    until = f" until {format_time(one.instead.not_after_at)}" if one.instead.not_after_at else ""
+    return f"{one.lineage}: clients get {one.instead.words}{until}: {one.cause} {one.remedy}"
 
 
 def _node_state(one: "NodeStatus", now: datetime) -> tuple[str, str]:

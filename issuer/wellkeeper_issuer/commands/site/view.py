@@ -109,7 +109,7 @@ class View:
 
 def read(settings: Settings, daemon: Mapping[str, Any] | None, *, is_outdated: bool) -> View:
     """Return what the disk shows now. Raises SettingsError, JournalError and InstallError."""
-    nodes = status_nodes.read(settings) if settings.fleet.listen else ()
+    nodes = status_nodes.read_if_any(settings)
     seen = asyncio.run(overview.look(settings, settings.lineages()))
     issuers = status_issuers.read(settings)
     view = View(settings, seen, nodes, status_json.reached(settings), issuers, daemon, is_outdated)

@@ -1,6 +1,7 @@
 """Record times of renewal and the failures that delay them: rows of schedules and failures."""
 
 from collections.abc import Collection, Mapping
+from datetime import datetime
 from typing import Final
 
 from wellkeeper_issuer.outside.state.database import Database, Row
@@ -34,6 +35,11 @@ class SqliteSchedules:
     async def read_schedules(self, among: Collection[str] | None = None) -> Mapping[str, Schedule]:
         found = await self._database.read_among(_schedule, _SCHEDULES, among)
         return {schedule.lineage: schedule for schedule in found}
+
+    async def read_dates(self) -> Mapping[str, tuple[str, datetime, datetime]]:
+        """Return by lineage the live version, and from when until when it is valid: a fifth of the time of all."""
+        found = await self._database.read(_dates, "SELECT lineage, version, not_before, not_after FROM schedules")
+        return dict(found)
 
     async def read_schedule(self, lineage: str) -> Schedule | None:
         rows = self._database.find(_schedule, f"{_SCHEDULES} WHERE lineage = ?", lineage)
@@ -89,6 +95,10 @@ class SqliteSchedules:
 
     async def forget_failure(self, lineage: str) -> None:
         await self._database.write(("DELETE FROM failures WHERE lineage = ?", (lineage,)))
+
+
+def _dates(row: Row) -> tuple[str, tuple[str, datetime, datetime]]:
+    return row["lineage"], (row["version"], to_time(row["not_before"]), to_time(row["not_after"]))
 
 
 def _schedule(row: Row) -> Schedule:

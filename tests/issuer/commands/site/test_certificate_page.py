@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.fakes_deliver import FakeCa, dns
+from tests.fleet import LEAF, entry
 from tests.issuer.commands.conftest import UNREACHABLE_CA, Program
 from tests.issuer.commands.site.views import NASTY, Parsed
 from tests.issuer.commands.statuses import FAILURE, LIMITED, NAME, NOW, install, record, schedule, write
@@ -15,13 +16,18 @@ from wellkeeper_issuer.assembly import build
 from wellkeeper_issuer.commands.site import view
 from wellkeeper_issuer.commands.site.certificate_page import certificate_page
 from wellkeeper_issuer.errors import JournalError
-from wellkeeper_issuer.fleet.node_status import Behind, NodeStatus
+from wellkeeper_issuer.fleet.node_status import Listed, NodeStatus, node_statuses
+from wellkeeper_issuer.fleet.reports import Seen
 from wellkeeper_issuer.outside.state.state import State
-from wellkeeper_issuer.records import Check, Seen
+from wellkeeper_issuer.ports.fleet import EnrolledNode
+from wellkeeper_issuer.records import Check
+from wellkeeper_issuer.records import Seen as Looked
 from wellkeeper_issuer.settings import read_settings
+from wellkeeper_node.agent.instead import Got, Instead
+from wellkeeper_node.agent.report import CertificateReport, CertificateState, Report
 from wellkeeper_node.happened import Happened, What
 
-WEB2 = NodeStatus("web2", True, NOW, NOW, "1", 0.0, 1, 1, (), None)
+DAY = timedelta(days=1)
 
 
 def page(
@@ -75,24 +81,40 @@ def test_page_of_a_renewal_in_progress_has_its_stage(program: Program, version: 
     assert "in progress" in found.words
 
 
-def test_each_node_is_shown_with_what_it_has(program: Program, version: str) -> None:
-    behind = Behind(NAME, NOW, "nginx: [emerg] <no>", "Fix it.")
-    nodes = (
-        WEB2,
-        replace(WEB2, name="web3", current=0, behind=(behind,)),
-        replace(WEB2, name="web4", seen_at=None),
-        replace(WEB2, name="mail", lineages=("mail",)),
-    )
+def test_each_node_is_shown_with_what_clients_get_there(program: Program, version: str) -> None:
+    listed = {NAME: Listed(entry(3), NOW, NOW, NOW + 60 * DAY)}
+    older = Instead(Got.OLDER, NOW.timestamp(), 2, "0a1b", 0, (NOW + DAY).timestamp())
+    refused = CertificateReport(3, LEAF, CertificateState.REFUSED, "nginx: [emerg] <no>", "Fix it.", older)
+    other = replace(refused, state=CertificateState.WRONG, instead=replace(older, what=Got.OTHER))
+    served = CertificateReport(3, LEAF, CertificateState.SERVED)
+    reports = {
+        name: Report("1", NOW.timestamp(), 7, certificates={NAME: one}, checked_at=NOW.timestamp())
+        for name, one in {"web2": served, "web3": refused, "web4": other, "mail": served}.items()
+    }
+    enrolled = {name: EnrolledNode(name, "s", "x", ("*",), True, NOW) for name in (*reports, "web5")}
+    enrolled["mail"] = replace(enrolled["mail"], lineages=("mail",))
+    nodes = node_statuses(enrolled, {name: Seen(name, 1, NOW, one) for name, one in reports.items()}, listed)
     found = page(program, nodes=nodes)
-    assert "local served last looked at" in found.shown
-    assert "web2 newest version reported at" in found.shown
-    assert "web3 behind nginx: [emerg] <no> (since" in found.shown
-    assert "Fix it." in found.words
-    assert "web4 unknown it has never reported" in found.shown
+    at, ends = (f"{one:%Y-%m-%d %H:%M} UTC" for one in (NOW, NOW + 60 * DAY))
+    soon = f"{NOW + DAY:%Y-%m-%d %H:%M} UTC"
+    assert f"local served version {version} " in found.shown
+    assert f"web2 served version 3 {ends} {at} web3" in found.shown
+    assert (
+        f"web3 older version version 2, serial 0a1b {soon} {at} since {at} nginx: [emerg] <no> Fix it. web4"
+    ) in found.shown
+    assert f"web4 another certificate another certificate, serial 0a1b {soon} {at} since {at} nginx" in found.shown
+    assert "web5 unknown unknown not yet it has never reported" in found.shown
+    assert f"Node web3: since {at}, clients get version 2, serial 0a1b, valid until {soon}" in found.shown
     assert "mail" not in found.words
-    other = Check(NAME, version, Seen.WRONG, NOW, NOW, NOW + timedelta(days=1))
+
+
+def test_what_this_host_serves_is_shown_as_last_checked(program: Program, version: str) -> None:
+    other = Check(NAME, version, Looked.WRONG, NOW, NOW, NOW + DAY)
     write(program, lambda state: state.deliveries.record_check(other))
-    assert "local another certificate clients get a certificate that expires at" in page(program).shown
+    ends, at = (f"{one:%Y-%m-%d %H:%M} UTC" for one in (NOW + DAY, NOW))
+    assert f"local another certificate another certificate {ends} {at}" in page(program).shown
+    write(program, lambda state: state.schedules.record_failure(replace(FAILURE, lineage=NAME, stage="verify")))
+    assert f"{ends} {at} since {FAILURE.first_at:%Y-%m-%d %H:%M} UTC" in page(program).shown
 
 
 @pytest.mark.parametrize("text", NASTY.values(), ids=NASTY)

@@ -6,12 +6,15 @@ from datetime import timedelta
 
 import pytest
 
+from tests.fleet import LEAF, entry
 from tests.issuer.commands.site.views import DAY, NASTY, NOW, Parsed, missing, served, view
 from wellkeeper_issuer.commands.site.other_pages import limits_page, nodes_page, rehearsals_page, settings_page
 from wellkeeper_issuer.commands.site.view import View
-from wellkeeper_issuer.fleet.node_status import Behind, NodeStatus
+from wellkeeper_issuer.fleet.node_status import Behind, Listed, NodeStatus
 from wellkeeper_issuer.records import Budget, Limit, Rehearsal, Scope, Spent
 from wellkeeper_issuer.settings import Settings
+from wellkeeper_node.agent.instead import Got, Instead
+from wellkeeper_node.agent.report import CertificateReport, CertificateState, Report
 from wellkeeper_node.nginx.reached import Reached
 
 HOUR = timedelta(hours=1)
@@ -33,6 +36,23 @@ def test_nodes_that_need_attention_come_first_with_their_words() -> None:
     states = [page.words[page.words.index(name) - 1] for name in ("late", "new", "spot", "odd", "web2")]
     assert states == ["needs attention", "behind", "gone", "has a concern", "current"]
     assert page.shown.index("odd") < page.shown.index("web2")
+
+
+def test_node_has_the_earliest_expiry_of_what_it_serves_and_the_time_of_its_check() -> None:
+    other = Instead(Got.OTHER, NOW.timestamp(), None, "0a1b", NOW.timestamp(), (NOW + DAY).timestamp())
+    behind = (
+        Behind("web", NOW, "handshakes differ.", "Fix it.", other),
+        Behind("mail", NOW, "no answer", "", Instead(Got.NOTHING, NOW.timestamp())),
+    )
+    wrong = CertificateReport(3, LEAF, CertificateState.WRONG, "no", "", other)
+    report = Report("1", NOW.timestamp(), certificates={"web": wrong}, checked_at=NOW.timestamp())
+    node = replace(NODE, name="web3", behind=behind, report=report, listed={"web": Listed(entry(3), NOW)})
+    page = Parsed(nodes_page(with_nodes(NODE, node), {}))
+    at, ends = (f"{one:%Y-%m-%d %H:%M} UTC" for one in (NOW, NOW + DAY))
+    assert f"web: clients get another certificate, serial 0a1b until {ends}: handshakes differ. Fix it." in page.words
+    assert "mail: clients get no certificate: no answer" in page.words
+    assert f" {NOW + DAY:%Y-%m-%d} {at} " in page.shown
+    assert "3 of 3 unknown not yet" in page.shown
 
 
 def test_long_list_of_what_a_node_lacks_is_cut() -> None:

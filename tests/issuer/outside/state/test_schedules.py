@@ -25,6 +25,17 @@ BARE = replace(
 )
 
 
+async def test_dates_are_those_of_the_schedules(folder: Path) -> None:
+    async with open_state(folder / "state.db", may_write=True) as state:
+        assert await state.schedules.read_dates() == {}
+        for schedule in (SCHEDULE, replace(BARE, not_after=NOW + timedelta(days=6))):
+            await state.schedules.record_schedule(schedule)
+        assert await state.schedules.read_dates() == {
+            "web": (SCHEDULE.version, SCHEDULE.not_before, SCHEDULE.not_after),
+            "mail": (BARE.version, BARE.not_before, NOW + timedelta(days=6)),
+        }
+
+
 async def test_schedules_survive_unchanged(folder: Path) -> None:
     async with open_state(folder / "state.db", may_write=True) as state:
         for schedule in (SCHEDULE, BARE):
