@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+import signal
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from tests.fakes_deliver import FakeCa, dns
 from tests.integration.observed import asked, error_of, installed, orders, outcomes, reload
 from tests.integration.whole_fleets import running_fleet
 from tests.json_docs import assert_documented
+from wellkeeper_node.certificates import reading
+from wellkeeper_node.wording import format_time
 
 pytestmark = pytest.mark.integration
 
@@ -52,7 +55,7 @@ async def test_certificate_of_another_client_reaches_another_node(folder: Path) 
         assert (await issuer.run_well("deliver", "wild", *files)).out.endswith("\n  on 1 of 1 other node\n")
 
 
-async def test_nginx_that_is_broken_elsewhere_is_shown_in_its_words_and_recovers_by_itself(folder: Path) -> None:
+async def test_nginx_that_is_broken_elsewhere_is_shown_with_what_it_serves_and_recovers_by_itself(folder: Path) -> None:
     async with running_fleet(folder, CERTIFICATES, ["web2"]) as fleet, IssuerDaemon(fleet.host.issuer):
         issuer, node = fleet.host.issuer, fleet.nodes["web2"]
         config = node.nginx.config_path
@@ -61,10 +64,30 @@ async def test_nginx_that_is_broken_elsewhere_is_shown_in_its_words_and_recovers
         await issuer.run_well("renew", "web")
         status = await shown(issuer, 'unknown directive "server_of_others"')
         assert "0 of 1" in status
+        assert "clients get an older version, serial " in await explained(issuer, "older")
         assert await node.served(NAME) == before
         config.write_text(good)
         await node.until_served(NAME, installed(issuer, "web"))
         assert "1 of 1" in await shown(issuer, "1 of 1")
+        await explained(issuer, "newest")
+        pair = FakeCa(datetime.now(UTC)).pair(dns(NAME))
+        chain, key = folder / "fullchain.pem", folder / "privkey.pem"
+        chain.write_bytes(pair.chain_pem)
+        key.write_bytes(pair.certificate_key_pem)
+        config.write_text(good.replace(f"{node.folder}/certificates/live/web/", f"{folder}/"))
+        await reload(node.nginx)
+        node.agent.process.signal(signal.SIGHUP)
+        leaf = reading.read_certificate(pair.chain_pem)
+        words = f"clients get another certificate, serial {leaf.serial}, valid until {format_time(leaf.not_after)}"
+        assert words in await explained(issuer, "other")
+
+
+async def explained(issuer: Issuer, what: str) -> str:
+    """Wait until clients of the other node get this, as `why` says, and return its sentences."""
+    while True:
+        found = (await issuer.run_well("why", "web", "--json")).json()
+        if found["nodes"][0]["what"] == what:
+            return "\n".join(found["why"])
 
 
 async def shown(issuer: Issuer, words: str) -> str:
