@@ -81,7 +81,8 @@ def test_page_of_a_renewal_in_progress_has_its_stage(program: Program, version: 
     assert "in progress" in found.words
 
 
-def test_each_node_is_shown_with_what_clients_get_there(program: Program, version: str) -> None:
+@pytest.mark.usefixtures("version")
+def test_each_node_is_shown_with_what_clients_get_there(program: Program) -> None:
     listed = {NAME: Listed(entry(3), NOW, NOW, NOW + 60 * DAY)}
     older = Instead(Got.OLDER, NOW.timestamp(), 2, "0a1b", 0, (NOW + DAY).timestamp())
     refused = CertificateReport(3, LEAF, CertificateState.REFUSED, "nginx: [emerg] <no>", "Fix it.", older)
@@ -97,24 +98,24 @@ def test_each_node_is_shown_with_what_clients_get_there(program: Program, versio
     found = page(program, nodes=nodes)
     at, ends = (f"{one:%Y-%m-%d %H:%M} UTC" for one in (NOW, NOW + 60 * DAY))
     soon = f"{NOW + DAY:%Y-%m-%d %H:%M} UTC"
-    assert f"local served version {version} " in found.shown
-    assert f"web2 served version 3 {ends} {at} web3" in found.shown
-    assert (
-        f"web3 older version version 2, serial 0a1b {soon} {at} since {at} nginx: [emerg] <no> Fix it. web4"
-    ) in found.shown
-    assert f"web4 another certificate another certificate, serial 0a1b {soon} {at} since {at} nginx" in found.shown
-    assert "web5 unknown unknown not yet it has never reported" in found.shown
+    assert f"web2 served checked at {at} version 3 until {ends} web3" in found.shown
+    other = f"checked at {at} {{}}, serial 0a1b until {soon} since {at} nginx: [emerg] <no> Fix it."
+    assert f"web3 older version {other.format('version 2')} web4" in found.shown
+    assert f"web4 another certificate {other.format('another certificate')} web5" in found.shown
+    assert "web5 unknown not checked yet unknown it has never reported" in found.shown
     assert f"Node web3: since {at}, clients get version 2, serial 0a1b, valid until {soon}" in found.shown
     assert "mail" not in found.words
 
 
 def test_what_this_host_serves_is_shown_as_last_checked(program: Program, version: str) -> None:
+    assert f"version {version} until" in page(program).shown
     other = Check(NAME, version, Looked.WRONG, NOW, NOW, NOW + DAY)
     write(program, lambda state: state.deliveries.record_check(other))
     ends, at = (f"{one:%Y-%m-%d %H:%M} UTC" for one in (NOW + DAY, NOW))
-    assert f"local another certificate another certificate {ends} {at}" in page(program).shown
+    words = f"local another certificate checked at {at} another certificate until {ends}"
+    assert words in page(program).shown
     write(program, lambda state: state.schedules.record_failure(replace(FAILURE, lineage=NAME, stage="verify")))
-    assert f"{ends} {at} since {FAILURE.first_at:%Y-%m-%d %H:%M} UTC" in page(program).shown
+    assert f"{words} since {FAILURE.first_at:%Y-%m-%d %H:%M} UTC" in page(program).shown
 
 
 @pytest.mark.parametrize("text", NASTY.values(), ids=NASTY)

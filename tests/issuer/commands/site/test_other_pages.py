@@ -51,8 +51,8 @@ def test_node_has_the_earliest_expiry_of_what_it_serves_and_the_time_of_its_chec
     at, ends = (f"{one:%Y-%m-%d %H:%M} UTC" for one in (NOW, NOW + DAY))
     assert f"web: clients get another certificate, serial 0a1b until {ends}: handshakes differ. Fix it." in page.words
     assert "mail: clients get no certificate: no answer" in page.words
-    assert f" {NOW + DAY:%Y-%m-%d} {at} " in page.shown
-    assert "3 of 3 unknown not yet" in page.shown
+    assert f"3 of 3 first expires on {NOW + DAY:%Y-%m-%d} checked at {at} " in page.shown
+    assert "3 of 3 not checked yet" in page.shown
 
 
 def test_long_list_of_what_a_node_lacks_is_cut() -> None:
