@@ -125,6 +125,7 @@ def served_to_json(one: "OnNode", now: datetime) -> dict[str, Any]:
         "newest": one.newest,
         "what": one.what.value if one.what else None,
         "number": one.number,
+        "version": one.version or None,
         "serial": one.serial or None,
         "fingerprint_sha256": one.fingerprint_sha256 or None,
         "not_after": _text(one.not_after),

@@ -27,7 +27,8 @@ _WORDS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class OnNode:
-    """A certificate on a node. `what` clients get is None where the node has not said it; `serves` names it.
+    """A certificate on a node. `what` clients get is None where the node has not said it; `serves` names it, and
+    `version` is its name in the issuer's archive if it is the newest version.
 
     `state` is that of the newest version, None if the node has not reported the certificate. `since` is when the node
     first found something else, `checked_at` when it looked last; `cause` and `remedy` are in its words.
@@ -40,6 +41,7 @@ class OnNode:
     what: Got | None = None
     serves: str = ""
     number: int | None = None
+    version: str = ""
     fingerprint_sha256: str = ""
     serial: str = ""
     not_before: datetime | None = None
@@ -161,6 +163,7 @@ def _of_newest(found: OnNode, listed: Listed) -> OnNode:
         what=Got.NEWEST,
         serves=f"version {found.newest}",
         number=found.newest,
+        version=listed.entry.version.archive_name,
         fingerprint_sha256=listed.entry.leaf_sha256,
         not_before=listed.not_before,
         not_after=listed.not_after,

@@ -39,6 +39,7 @@ def test_json_has_what_clients_of_each_node_get(program: Program, join: Join, no
         "newest": 3,
         "what": "newest",
         "number": 3,
+        "version": entry().version.archive_name,
         "serial": None,
         "fingerprint_sha256": "ab" * 32,
         "not_after": (now + VALID).isoformat(),

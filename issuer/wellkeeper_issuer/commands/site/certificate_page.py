@@ -100,7 +100,7 @@ def _chain(view: View, shown: Shown) -> Sequence[Link]:
 
 def _on_nodes(view: View, shown: Shown) -> Iterator[Row]:
     if view.settings.local_node and shown.status.version:
-        yield _here(shown)
+        yield _here(shown, _numbered(view, shown))
     for one in status_nodes.on_each(view.nodes, shown.lineage.name):
         yield _there(one, view.seen.now)
 
@@ -108,10 +108,21 @@ def _on_nodes(view: View, shown: Shown) -> Iterator[Row]:
 def _there(one: "OnNode", now: datetime) -> Row:
     level = "good" if one.is_right(now) else "bad" if one.is_bad(now) else "open" if one.state is None else "warn"
     since = f"since {format_time(one.since)}" if one.since else ""
-    return Row(one.node, level, one.words(now), one.serves, one.not_after, one.checked_at, since, one.cause, one.remedy)
+    serves = f"{one.serves} ({one.version})" if one.version else one.serves
+    return Row(one.node, level, one.words(now), serves, one.not_after, one.checked_at, since, one.cause, one.remedy)
 
 
-def _here(shown: Shown) -> Row:
+def _numbered(view: View, shown: Shown) -> str:
+    """Name the live version as nodes do, if they get it."""
+    name, version = shown.lineage.name, shown.status.version
+    for node in view.nodes:
+        listed = node.listed.get(name)
+        if listed is not None and listed.entry.version.archive_name == version:
+            return f"version {listed.entry.version.number} ({version})"
+    return f"version {version}"
+
+
+def _here(shown: Shown, version: str) -> Row:
     """Return what this host's nginx serves, as the daemon last looked."""
     check, status = shown.check, shown.status
     at = check.at if check else None
@@ -119,7 +130,7 @@ def _here(shown: Shown) -> Row:
         since = f"since {format_time(failure.first_at)}" if (failure := status.failure) else ""
         return Row(LOCAL_NODE, "bad", "another certificate", "another certificate", shown.served_not_after, at, since)
     if status.state is State.SERVED:
-        return Row(LOCAL_NODE, "good", "served", f"version {status.version}", shown.not_after, at)
+        return Row(LOCAL_NODE, "good", "served", version, shown.not_after, at)
     return Row(LOCAL_NODE, "good" if status.state is State.HIDDEN else "warn", status.state.words, checked_at=at)
 
 

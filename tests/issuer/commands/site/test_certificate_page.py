@@ -11,7 +11,7 @@ from tests.fakes_deliver import FakeCa, dns
 from tests.fleet import LEAF, entry
 from tests.issuer.commands.conftest import UNREACHABLE_CA, Program
 from tests.issuer.commands.site.views import NASTY, Parsed
-from tests.issuer.commands.statuses import FAILURE, LIMITED, NAME, NOW, install, record, schedule, write
+from tests.issuer.commands.statuses import FAILURE, LIMITED, NAME, NOW, UNTIL, install, record, schedule, write
 from wellkeeper_issuer.assembly import build
 from wellkeeper_issuer.commands.site import view
 from wellkeeper_issuer.commands.site.certificate_page import certificate_page
@@ -25,6 +25,8 @@ from wellkeeper_issuer.records import Seen as Looked
 from wellkeeper_issuer.settings import read_settings
 from wellkeeper_node.agent.instead import Got, Instead
 from wellkeeper_node.agent.report import CertificateReport, CertificateState, Report
+from wellkeeper_node.bundles.manifest import Entry
+from wellkeeper_node.bundles.model import Version
 from wellkeeper_node.happened import Happened, What
 
 DAY = timedelta(days=1)
@@ -81,9 +83,9 @@ def test_page_of_a_renewal_in_progress_has_its_stage(program: Program, version: 
     assert "in progress" in found.words
 
 
-@pytest.mark.usefixtures("version")
-def test_each_node_is_shown_with_what_clients_get_there(program: Program) -> None:
-    listed = {NAME: Listed(entry(3), NOW, NOW, NOW + 60 * DAY)}
+def test_each_node_is_shown_with_what_clients_get_there(program: Program, version: str) -> None:
+    newest = Entry(Version(3, version), "01" * 32, LEAF)
+    listed = {NAME: Listed(newest, NOW, NOW, NOW + 60 * DAY), "mail": Listed(entry(3), NOW)}
     older = Instead(Got.OLDER, NOW.timestamp(), 2, "0a1b", 0, (NOW + DAY).timestamp())
     refused = CertificateReport(3, LEAF, CertificateState.REFUSED, "nginx: [emerg] <no>", "Fix it.", older)
     other = replace(refused, state=CertificateState.WRONG, instead=replace(older, what=Got.OTHER))
@@ -98,10 +100,11 @@ def test_each_node_is_shown_with_what_clients_get_there(program: Program) -> Non
     found = page(program, nodes=nodes)
     at, ends = (f"{one:%Y-%m-%d %H:%M} UTC" for one in (NOW, NOW + 60 * DAY))
     soon = f"{NOW + DAY:%Y-%m-%d %H:%M} UTC"
-    assert f"web2 served checked at {at} version 3 until {ends} web3" in found.shown
-    other = f"checked at {at} {{}}, serial 0a1b until {soon} since {at} nginx: [emerg] <no> Fix it."
-    assert f"web3 older version {other.format('version 2')} web4" in found.shown
-    assert f"web4 another certificate {other.format('another certificate')} web5" in found.shown
+    assert f"web2 served checked at {at} version 3 ({version}) until {ends} web3" in found.shown
+    assert f" version 3 ({version}) until {UNTIL:%Y-%m-%d %H:%M} UTC web2" in found.shown
+    rest = f"checked at {at} {{}}, serial 0a1b until {soon} since {at} nginx: [emerg] <no> Fix it."
+    assert f"web3 older version {rest.format('version 2')} web4" in found.shown
+    assert f"web4 another certificate {rest.format('another certificate')} web5" in found.shown
     assert "web5 unknown not checked yet unknown it has never reported" in found.shown
     assert f"Node web3: since {at}, clients get version 2, serial 0a1b, valid until {soon}" in found.shown
     assert "mail" not in found.words
