@@ -7,7 +7,7 @@ from typing import Final
 
 from wellkeeper_issuer.fleet.reports import Seen
 from wellkeeper_issuer.ports.fleet import EnrolledNode
-from wellkeeper_node.agent.report import CertificateReport, CertificateState, Report, done_digest
+from wellkeeper_node.agent.report import DONE, CertificateReport, CertificateState, Report, done_digest
 from wellkeeper_node.bundles.manifest import Entry
 from wellkeeper_node.happened import Happened, History, What, record
 
@@ -82,7 +82,11 @@ def _changed(before: Report | None, now: Report, listed: Mapping[str, Entry]) ->
     """Yield the listed certificates that the report names, and those of which it has a digest for the first time."""
     yield from (name for name in now.certificates if name in listed)
     if new := now.done - (before.done if before else frozenset()):
-        yield from (name for name, one in listed.items() if done_digest(name, one.version.number) in new)
+        yield from (
+            name
+            for name, one in listed.items()
+            if any(done_digest(name, one.version.number, state) in new for state in DONE)
+        )
 
 
 def _was_so(before: Report | None, name: str, number: int, what: What) -> bool:

@@ -15,7 +15,7 @@ from wellkeeper_client.record_state import Stored
 from wellkeeper_client.records import Kind, Record
 from wellkeeper_client.signing import decode_public_key, key_id
 from wellkeeper_issuer.ports.fleet import NodeReport
-from wellkeeper_node.agent.report import DONE, Report, done_digest, parse_report
+from wellkeeper_node.agent.report import DONE, Report, parse_report
 from wellkeeper_node.complaints import Complaints
 from wellkeeper_node.ports import Clock
 
@@ -156,8 +156,9 @@ class Reports:
 def _log_deliveries(node: str, before: Report | None, now: Report) -> None:
     """Log which versions the node's nginx has, since the report before."""
     known = _delivered(before) if before is not None else set()
-    left_out = before.done if before is not None else frozenset[str]()
-    delivered = [one for one in sorted(_delivered(now) - known) if not left_out or done_digest(*one) not in left_out]
+    delivered = [
+        one for one in sorted(_delivered(now) - known) if before is None or before.state_left_out(*one) is None
+    ]
     new = [f"{name} (version {number})" for name, number in delivered]
     if new:
         more = f" and {len(new) - _SHOWN} more" if len(new) > _SHOWN else ""

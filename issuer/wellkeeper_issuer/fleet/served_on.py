@@ -123,9 +123,9 @@ def _newest(status: NodeStatus, report: Report) -> Iterator[Earliest]:
     """Yield those served in the newest version: `listed` has the earliest expiry first."""
     for lineage, one in status.listed.items():
         if one.not_before and one.not_after:
-            found = report.certificates.get(lineage)
-            is_served = found is None or found.state is CertificateState.SERVED
-            if is_served and report.is_done(lineage, one.entry.version.number):
+            found, number = report.certificates.get(lineage), one.entry.version.number
+            state = report.state_left_out(lineage, number) if found is None else found.state
+            if state is CertificateState.SERVED and (found is None or found.number == number):
                 yield Earliest(lineage, one.not_before, one.not_after)
 
 
@@ -140,10 +140,8 @@ def _instead(status: NodeStatus, report: Report) -> Iterator[Earliest]:
 
 def _reported(found: OnNode, listed: Listed, report: Report, one: CertificateReport | None) -> OnNode:
     found = replace(found, checked_at=checked_at(report))
-    if one is None and report.is_done(found.lineage, found.newest):
-        return _of_newest(replace(found, state=CertificateState.SERVED), listed)
     if one is None:
-        return replace(found, cause="it has not reported this certificate")
+        return _left_out(found, listed, report.state_left_out(found.lineage, found.newest))
     found = replace(found, state=one.state, cause=one.cause or "", remedy=one.remedy)
     if one.instead is not None:
         return _of_instead(found, one.instead)
@@ -155,6 +153,13 @@ def _reported(found: OnNode, listed: Listed, report: Report, one: CertificateRep
     words, fingerprint = f"version {one.number}", one.leaf_sha256
     state = CertificateState.WAITING
     return replace(found, state=state, what=Got.OLDER, number=one.number, serves=words, fingerprint_sha256=fingerprint)
+
+
+def _left_out(found: OnNode, listed: Listed, state: CertificateState | None) -> OnNode:
+    if state is None:
+        return replace(found, cause="it has not reported this certificate")
+    found = replace(found, state=state)
+    return _of_newest(found, listed) if state is CertificateState.SERVED else found
 
 
 def _of_newest(found: OnNode, listed: Listed) -> OnNode:

@@ -18,12 +18,12 @@ def shortened(report: Report) -> Iterator[Report]:
     bare = {jti: _without_passed(one) for jti, one in report.publications.items()}
     yield replace(report, publications=bare)
     concern = report.concern or _TOO_LONG
-    every = sorted(report.certificates.items(), key=lambda one: one[1].state in DONE)
+    every = sorted(report.certificates.items(), key=lambda one: one[1].state in DONE and one[1].instead is None)
     length = len(every)
     while length:
         length //= 2
         rest = every[length:]
-        done = frozenset(done_digest(name, one.number) for name, one in rest if one.state in DONE)
+        done = frozenset(done_digest(name, one.number, one.state) for name, one in rest if one.state in DONE)
         is_whole = len(done) == len(rest)
         yield replace(
             report,
@@ -32,7 +32,7 @@ def shortened(report: Report) -> Iterator[Report]:
             done=done,
             concern=report.concern if is_whole else concern,
         )
-    done = frozenset(done_digest(name, one.number) for name, one in every if one.state in DONE)
+    done = frozenset(done_digest(name, one.number, one.state) for name, one in every if one.state in DONE)
     tokens = list(bare.items())
     while tokens:
         tokens = tokens[: len(tokens) // 2]

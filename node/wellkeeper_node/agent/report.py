@@ -53,10 +53,13 @@ FOLLOWS: Final = ("relay", "engine")
 DONE: Final = frozenset({CertificateState.SERVED, CertificateState.INSTALLED})
 
 
-def done_digest(lineage: str, number: int) -> str:
-    """Return a digest of 72 bits for a version of a certificate: one among ten thousand is mistaken for none other."""
-    digest = hashlib.sha256(f"{lineage}/{number}".encode()).digest()
-    return base64.urlsafe_b64encode(digest[:9]).decode()
+def done_digest(lineage: str, number: int, state: CertificateState = CertificateState.SERVED) -> str:
+    """Return a digest of 72 bits for a version of a certificate in one of the states `DONE`.
+
+    One among ten thousand is mistaken for none other.
+    """
+    words = f"{lineage}/{number}" if state is CertificateState.SERVED else f"{lineage}/{number}/{state}"
+    return base64.urlsafe_b64encode(hashlib.sha256(words.encode()).digest()[:9]).decode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +139,15 @@ class Report:
         found = self.certificates.get(lineage)
         if found is not None:
             return found.number == number and found.state in DONE
-        return bool(self.done) and done_digest(lineage, number) in self.done
+        return self.state_left_out(lineage, number) is not None
+
+    def state_left_out(self, lineage: str, number: int) -> CertificateState | None:
+        """Return the state of this version if the report has only a digest of it."""
+        if self.done:
+            for state in (CertificateState.SERVED, CertificateState.INSTALLED):
+                if done_digest(lineage, number, state) in self.done:
+                    return state
+        return None
 
     def to_record(self, node: str, number: int, now: int) -> Record:
         key = f"{Kind.REPORT}/{node}"

@@ -66,16 +66,23 @@ def test_newest_version_that_expired_is_bad() -> None:
     assert found.sentence(ENDS) == f"Node web2: clients get version 3, which expired at {ENDS:%Y-%m-%d %H:%M} UTC."
 
 
-def test_long_report_without_the_certificate_says_that_it_is_served() -> None:
+def test_long_report_says_of_certificates_that_it_leaves_out_which_are_served() -> None:
     names = [f"host-{number}.example.org" for number in range(3_000)]
     listed = {name: Listed(entry(3), BEGUN, BEGUN, ENDS + DAY) for name in names}
-    report = sent(Report("1", NOW.timestamp(), 7, certificates=dict.fromkeys(names, SERVED)))
+    certificates = dict.fromkeys(names[:-1], SERVED) | {names[-1]: replace(SERVED, state=CertificateState.INSTALLED)}
+    certificates[names[-2]] = replace(SERVED, state=CertificateState.INSTALLED, instead=OTHER)
+    report = sent(Report("1", NOW.timestamp(), 7, certificates=certificates))
     left_out = next(name for name in names if name not in report.certificates)
+    listed[names[-1]] = replace(listed[names[-1]], not_after=NOW)
     listed[left_out] = replace(listed[left_out], not_after=ENDS)
     (found,) = node_statuses({"web2": NODE}, {"web2": Seen("web2", 1, NOW, report)}, listed)
     one = on_node(found, left_out)
     assert (one.is_right(NOW), one.state, one.not_after) == (True, CertificateState.SERVED, ENDS)
-    assert earliest(found) == Earliest(left_out, BEGUN, ENDS)
+    assert earliest(found) == Earliest(names[-2], WAS, ENDED)
+    unused = on_node(found, names[-1])
+    assert names[-1] not in report.certificates
+    assert (unused.is_right(NOW), unused.words(NOW), unused.not_after) == (True, "installed", None)
+    assert on_node(found, names[-2]).what is Got.OTHER
 
 
 @pytest.mark.parametrize(

@@ -138,6 +138,16 @@ def test_serial_becomes_one_bounded_line() -> None:
     assert len(instead.serial) == 64
 
 
+def test_report_knows_the_state_of_what_it_leaves_out() -> None:
+    installed = done_digest("wiki", 2, CertificateState.INSTALLED)
+    report = replace(LEFT_OUT, done=LEFT_OUT.done | {installed})
+    asked = (("web", 3), ("wiki", 2), ("web", 2))
+    found = [report.state_left_out(*one) for one in asked]
+    assert found == [CertificateState.SERVED, CertificateState.INSTALLED, None]
+    assert [report.is_done(*one) for one in asked] == [True, True, False]
+    assert REPORT.state_left_out("web", 3) is None
+
+
 def test_report_of_an_earlier_version_leaves_nothing_out() -> None:
     body = REPORT.to_json()
     del body["done"]
