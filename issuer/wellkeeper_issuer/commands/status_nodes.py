@@ -86,7 +86,7 @@ def to_json(one: "NodeStatus") -> dict[str, Any]:
             }
             for behind in one.behind
         ],
-        "checked_at": _text(checked_at(one.report)),
+        "checked_at": _text(checked_at(one)),
         "served_not_after": first.not_after.isoformat() if first else None,
         "serves": None,
         "is_ephemeral": one.is_ephemeral,

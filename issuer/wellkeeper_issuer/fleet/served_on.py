@@ -5,16 +5,18 @@ Where it is the newest version, the issuer knows the expiry; of anything else, t
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from wellkeeper_issuer.fleet.node_status import Listed, NodeStatus
 from wellkeeper_node.agent.instead import Got, Instead
-from wellkeeper_node.agent.report import CertificateReport, CertificateState, Report
+from wellkeeper_node.agent.report import CHECK_SECONDS, CertificateReport, CertificateState, Report
 from wellkeeper_node.wording import format_time
 
 # A client that checks certificates accepts these until they expire.
 _ACCEPTED: Final = frozenset({Got.NEWEST, Got.OLDER, Got.OTHER})
+# One check may be missed, as while the node restarts.
+_OLD: Final = timedelta(seconds=2 * CHECK_SECONDS)
 _WORDS: Final = {
     Got.NEWEST: "served",
     Got.OLDER: "older version",
@@ -27,9 +29,9 @@ _WORDS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class OnNode:
-    """A certificate on a node. `what` clients get is None where the node has not said it; `serves` names it, and
-    `version` is its name in the issuer's archive if it is the newest version.
+    """A certificate on a node. `what` clients get is None where the node has not said it.
 
+    `serves` names it, and `version` is its name in the issuer's archive if it is the newest version.
     `state` is that of the newest version, None if the node has not reported the certificate. `since` is when the node
     first found something else, `checked_at` when it looked last; `cause` and `remedy` are in its words.
     """
@@ -55,8 +57,14 @@ class OnNode:
         """Return whether what clients get has expired."""
         return self.what in _ACCEPTED and self.not_after is not None and self.not_after <= now
 
+    def is_old(self, now: datetime) -> bool:
+        """Return whether the node has not looked for so long that it proves nothing."""
+        return self.checked_at is not None and now - self.checked_at > _OLD
+
     def is_right(self, now: datetime) -> bool:
         """Return whether clients get the newest version, or no server block on the node is for it."""
+        if self.is_old(now):
+            return False
         if self.state is CertificateState.INSTALLED:
             return self.what is None
         return self.state is CertificateState.SERVED and self.what is Got.NEWEST and not self.has_expired(now)
@@ -65,6 +73,8 @@ class OnNode:
         """Return the state in one to three words."""
         if self.has_expired(now):
             return "expired"
+        if self.is_old(now):
+            return "not checked lately"
         if self.what is not None:
             return _WORDS[self.what]
         return self.state.value if self.state is not None else "unknown"
@@ -82,6 +92,8 @@ class OnNode:
         until = f", {ends} {format_time(self.not_after)}" if self.not_after else ""
         head = f"{since}clients get {self.serves}{until}" if self.serves else self.state.value
         cause = f": {self.cause.rstrip('.')}" if self.cause else ""
+        if self.checked_at and self.is_old(now):
+            head = f"not checked since {format_time(self.checked_at)}; then, {head}"
         return f"Node {self.node}: {head}{cause}.{f' {self.remedy}' if self.remedy else ''}"
 
 
@@ -97,17 +109,18 @@ class Earliest:
 def on_node(status: NodeStatus, lineage: str) -> OnNode:
     """Return what the node has of this certificate, one of `listed`."""
     listed, report = status.listed[lineage], status.report
-    found = OnNode(status.name, lineage, listed.entry.version.number)
+    found = OnNode(status.name, lineage, listed.entry.version.number, checked_at=checked_at(status))
     if report is None:
         return replace(found, cause="it has never reported")
     return _reported(found, listed, report, report.certificates.get(lineage))
 
 
-def checked_at(report: Report | None) -> datetime | None:
-    """Return when the node last looked at all of its certificates; None if it has not said it."""
-    if report is None or report.checked_at is None:
+def checked_at(status: NodeStatus) -> datetime | None:
+    """Return when the node last looked at all of its certificates, by the clock here; None if it has not said it."""
+    report, seen_at = status.report, status.seen_at
+    if report is None or seen_at is None or report.checked_at is None:
         return None
-    return datetime.fromtimestamp(report.checked_at, UTC)
+    return seen_at - timedelta(seconds=report.clock - report.checked_at)
 
 
 def earliest(status: NodeStatus) -> Earliest | None:
@@ -139,7 +152,6 @@ def _instead(status: NodeStatus, report: Report) -> Iterator[Earliest]:
 
 
 def _reported(found: OnNode, listed: Listed, report: Report, one: CertificateReport | None) -> OnNode:
-    found = replace(found, checked_at=checked_at(report))
     if one is None:
         return _left_out(found, listed, report.state_left_out(found.lineage, found.newest))
     found = replace(found, state=one.state, cause=one.cause or "", remedy=one.remedy)

@@ -22,7 +22,7 @@ from wellkeeper_node.agent.links import Link
 from wellkeeper_node.agent.manifests import Manifests
 from wellkeeper_node.agent.numbers import ReportNumbers
 from wellkeeper_node.agent.pickup import Pickup
-from wellkeeper_node.agent.report import FOLLOWS, Report
+from wellkeeper_node.agent.report import CHECK_SECONDS, FOLLOWS, Report
 from wellkeeper_node.agent.responder import OwnResponder
 from wellkeeper_node.agent.tokens import Tokens
 from wellkeeper_node.agent.waiting import is_set_within, pauses
@@ -32,8 +32,6 @@ from wellkeeper_node.ports import Clock
 
 _log = logging.getLogger(__name__)
 
-# Whether nginx still serves the certificates.
-_CHECK_SECONDS: Final = 3600.0
 _FIRST_RETRY_SECONDS: Final = 2.0
 _LONGEST_RETRY_SECONDS: Final = 600.0
 # Not all nodes ask the relay for a new bundle at the same moment.
@@ -169,7 +167,7 @@ class Agent:
         waits = pauses(_FIRST_RETRY_SECONDS, _LONGEST_RETRY_SECONDS)
         while True:
             self._changed.clear()
-            seconds = _CHECK_SECONDS if await self._pass() else next(waits)
+            seconds = CHECK_SECONDS if await self._pass() else next(waits)
             if await is_set_within(self._changed, seconds):
                 waits = pauses(_FIRST_RETRY_SECONDS, _LONGEST_RETRY_SECONDS)
                 await asyncio.sleep(self._work.choose() * _JITTER_SECONDS)

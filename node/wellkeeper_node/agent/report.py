@@ -27,6 +27,8 @@ from wellkeeper_node.agent.members import (
 )
 from wellkeeper_node.model import ReadBack
 
+# A node looks again so often whether nginx still serves its certificates.
+CHECK_SECONDS: Final = 3600.0
 _LONGEST_ID: Final = 64
 _MOST_CLIENTS: Final = 8
 _MOST_ISSUERS: Final = 4

@@ -61,9 +61,23 @@ def test_newest_version_has_the_expiry_that_the_issuer_knows() -> None:
 
 
 def test_newest_version_that_expired_is_bad() -> None:
-    found = of_web(SERVED)
+    found = replace(of_web(SERVED), checked_at=ENDS)
     assert (found.words(ENDS), found.is_right(ENDS), found.is_bad(ENDS)) == ("expired", False, True)
     assert found.sentence(ENDS) == f"Node web2: clients get version 3, which expired at {ENDS:%Y-%m-%d %H:%M} UTC."
+
+
+def test_check_that_is_too_old_proves_nothing() -> None:
+    found, soon, late = of_web(SERVED), CHECKED_AT + timedelta(hours=2), CHECKED_AT + timedelta(hours=2, seconds=1)
+    assert (found.words(soon), found.is_right(soon)) == ("served", True)
+    assert (found.words(late), found.is_right(late), found.is_bad(late)) == ("not checked lately", False, False)
+    then = f"clients get version 3, valid until {ENDS:%Y-%m-%d %H:%M} UTC."
+    assert found.sentence(late) == f"Node web2: not checked since {CHECKED_AT:%Y-%m-%d %H:%M} UTC; then, {then}"
+
+
+def test_time_of_the_check_is_by_the_clock_of_the_issuer() -> None:
+    report = Report("1", NOW.timestamp() + 7_000, 7, certificates={"web": SERVED}, checked_at=NOW.timestamp() + 6_700)
+    (found,) = node_statuses({"web2": NODE}, {"web2": Seen("web2", 1, NOW, report)}, LISTED)
+    assert checked_at(found) == NOW - timedelta(minutes=5)
 
 
 def test_long_report_says_of_certificates_that_it_leaves_out_which_are_served() -> None:
@@ -155,7 +169,7 @@ def test_certificate_that_no_server_block_uses_is_right() -> None:
 def test_node_that_never_reported_says_so() -> None:
     (silent,) = node_statuses({"web2": NODE}, {}, LISTED)
     assert on_node(silent, "web").sentence(NOW) == "Node web2: it has never reported."
-    assert (earliest(silent), checked_at(silent.report)) == (None, None)
+    assert (earliest(silent), checked_at(silent)) == (None, None)
 
 
 def test_report_of_an_earlier_version_has_no_time_of_a_check() -> None:

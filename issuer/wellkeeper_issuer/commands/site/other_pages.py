@@ -55,7 +55,7 @@ def _node(one: "NodeStatus", now: datetime) -> NodeRow:
         "yes" if one.answers else "no",
         f"{one.current} of {one.total}",
         first.not_after if first else None,
-        checked_at(one.report),
+        checked_at(one),
         tuple(filter(None, notes)),
     )
 
