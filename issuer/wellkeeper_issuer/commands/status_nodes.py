@@ -115,6 +115,12 @@ def on_each(nodes: "Sequence[NodeStatus]", lineage: str) -> "Iterator[OnNode]":
     yield from (on_node(one, lineage) for one in nodes if lineage in one.listed)
 
 
+def on_each_to_json(nodes: "Sequence[NodeStatus]", lineage: str) -> list[dict[str, Any]]:
+    """Return the same for one certificate as `in_full` for all."""
+    now = SystemClock().now()
+    return [served_to_json(one, now) for one in on_each(nodes, lineage)]
+
+
 def served_to_json(one: "OnNode", now: datetime) -> dict[str, Any]:
     """Return the same keys for all certificates; unknown values are null."""
     return {

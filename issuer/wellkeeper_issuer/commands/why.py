@@ -51,7 +51,7 @@ def why(name: str, config: Path | None, as_json: bool) -> None:
                 **overview.to_json(shown, seen.rows),
                 "wake_at": wake_at,
                 "why": found,
-                "nodes": [status_nodes.served_to_json(one, seen.now) for one in status_nodes.on_each(nodes, name)],
+                "nodes": status_nodes.on_each_to_json(nodes, shown.lineage.name),
                 "is_reload_needed": is_outdated,
             }
         )

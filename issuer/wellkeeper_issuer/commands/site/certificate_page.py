@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
@@ -125,13 +125,15 @@ def _numbered(view: View, shown: Shown) -> str:
 def _here(shown: Shown, version: str) -> Row:
     """Return what this host's nginx serves, as the daemon last looked."""
     check, status = shown.check, shown.status
-    at = check.at if check else None
+    row = Row(LOCAL_NODE, "warn", status.state.words, checked_at=check.at if check else None)
+    if status.failure is not None and status.failure.stage == "verify":
+        row = replace(row, since=f"since {format_time(status.failure.first_at)}", cause=status.failure.message)
     if shown.served_not_after is not None:
-        since = f"since {format_time(failure.first_at)}" if (failure := status.failure) else ""
-        return Row(LOCAL_NODE, "bad", "another certificate", "another certificate", shown.served_not_after, at, since)
+        words = "another certificate"
+        return replace(row, level="bad", state=words, serves=words, not_after=shown.served_not_after)
     if status.state is State.SERVED:
-        return Row(LOCAL_NODE, "good", "served", version, shown.not_after, at)
-    return Row(LOCAL_NODE, "good" if status.state is State.HIDDEN else "warn", status.state.words, checked_at=at)
+        return replace(row, level="good", serves=version, not_after=shown.not_after)
+    return replace(row, level="good") if status.state is State.HIDDEN else row
 
 
 def _details(entry: Entry) -> str:

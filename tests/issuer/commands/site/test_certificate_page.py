@@ -118,7 +118,9 @@ def test_what_this_host_serves_is_shown_as_last_checked(program: Program, versio
     words = f"local another certificate checked at {at} another certificate until {ends}"
     assert words in page(program).shown
     write(program, lambda state: state.schedules.record_failure(replace(FAILURE, lineage=NAME, stage="verify")))
-    assert f"{words} since {FAILURE.first_at:%Y-%m-%d %H:%M} UTC" in page(program).shown
+    assert f"{words} since {FAILURE.first_at:%Y-%m-%d %H:%M} UTC {FAILURE.message}" in page(program).shown
+    write(program, lambda state: state.schedules.record_failure(replace(FAILURE, lineage=NAME)))
+    assert f"{words} since" not in page(program).shown
 
 
 @pytest.mark.parametrize("text", NASTY.values(), ids=NASTY)
