@@ -1,7 +1,7 @@
 """Run real processes, each in its own process group and with a log, from readiness to the end.
 
 After an error, a cancellation or Ctrl-C, too, leaving `async with` ends the process: TERM first, and KILL for the whole
-group after five seconds. Processes are never looked up by name.
+group after twenty seconds. Processes are never looked up by name.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ PROJECT: Final = Path(__file__).resolve().parent.parent
 # The directory of our own programs, beside the interpreter.
 PROGRAMS: Final = Path(sys.executable).parent
 
-STOP_SECONDS: Final = 5.0
+STOP_SECONDS: Final = 20.0
 READY_SECONDS: Final = 120.0
 _POLL_SECONDS: Final = 0.01
 # With these, coverage measures our programs, too.
@@ -80,7 +80,7 @@ class Process:
             await self.stop()
             raise
 
-    async def stop(self) -> None:
+    async def stop(self, timeout_seconds: float = STOP_SECONDS) -> None:
         """End the process and its whole group. Idempotent; may be called without a start."""
         process = self._process
         if process is None:
@@ -88,7 +88,7 @@ class Process:
         try:
             if process.returncode is None:
                 self.signal(signal.SIGTERM)
-            async with asyncio.timeout(STOP_SECONDS):
+            async with asyncio.timeout(timeout_seconds):
                 await process.wait()
         except TimeoutError:
             pass

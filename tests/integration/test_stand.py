@@ -66,7 +66,7 @@ async def test_process_that_ignores_term_is_killed(folder: Path) -> None:
     await process.start(at_once)
     while not process.log.read_text():  # noqa: ASYNC110 - another process's
         await asyncio.sleep(0.01)
-    await process.stop()
+    await process.stop(0.5)
     assert process.return_code == -signal.SIGKILL
 
 
