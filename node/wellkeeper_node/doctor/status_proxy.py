@@ -1,6 +1,8 @@
 """Check nginx in front of the issuer's status endpoint: who gets an answer, and what its workers may do."""
 
+import re
 from collections.abc import Iterator, Sequence
+from ipaddress import ip_address
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -13,10 +15,13 @@ from wellkeeper_node.nginx.configuration import Configuration, Directive
 from wellkeeper_node.nginx.control import Control
 from wellkeeper_node.nginx.processes import Ids
 from wellkeeper_node.nginx.route.ending import Chain, inherited, value
+from wellkeeper_node.nginx.servers import listen_address
 
 PROXY: Final = "status-proxy"
 REACH: Final = "status-reach"
 _DEFAULT_PORT: Final = 80
+# They decide by variables, or by a program.
+_MAY_REFUSE: Final = re.compile(r"if|internal|perl|js_access|modsecurity|access_by_lua\w*")
 _LOCAL: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 _INCLUDE: Final = "Include snippets/wellkeeper/status.conf in a server block with ssl"
 
@@ -91,6 +96,11 @@ def _unused(address: str) -> Finding:
 def _judged(chain: Chain) -> Finding:
     place = f"{chain[-1].file}:{chain[-1].line}"
     if not _is_protected(chain):
+        if doubt := _doubt(chain):
+            cause = f"cannot predict who gets an answer: this location has no password, but '{doubt}'"
+            return Finding(
+                PROXY, Verdict.WARN, "", cause, "Request it without a password, from another network.", place
+            )
         cause = "anyone can read the names and states of all certificates: this location asks for no password"
         fix = f"Add 'auth_basic Wellkeeper;' and 'auth_basic_user_file FILE;' to it, {_reload()}."
         return Finding(PROXY, Verdict.FAIL, "", cause, fix, place)
@@ -107,7 +117,34 @@ def _is_protected(chain: Chain) -> bool:
     if rules and not names_clients and value(chain, "satisfy", "all") == "any":
         return False  # what is not denied is allowed, without a password
     asks = any(value(chain, name, "off") != "off" for name in _asking(chain))
-    return asks or names_clients or value(chain, "ssl_verify_client", "off") == "on"
+    return asks or names_clients or value(chain, "ssl_verify_client", "off") == "on" or _hosts(chain) <= _LOCAL
+
+
+def _doubt(chain: Chain) -> str:
+    """Return the directive that may keep strangers out; "" without one."""
+    found = (one for block in chain for one in block.block if _MAY_REFUSE.fullmatch(one.name))
+    private = (f"listen {host}" for host in _hosts(chain) if all(map(_is_private, _hosts(chain))))
+    return next((one.name for one in found), "") or next(private, "")
+
+
+def _hosts(chain: Chain) -> frozenset[str]:
+    """Return where the server block listens; without `listen`, everywhere."""
+    server = next(one for one in chain if one.name == "server")
+    listens = [one.arguments[0] for one in server.block if one.name == "listen" and one.arguments]
+    return frozenset(_host(one) for one in listens) or frozenset({"*"})
+
+
+def _host(argument: str) -> str:
+    host, _ = listen_address(argument)
+    return "localhost" if host.startswith("unix:") else host
+
+
+def _is_private(host: str) -> bool:
+    try:
+        ip = ip_address(host)
+    except ValueError:
+        return False
+    return ip.is_private and not ip.is_unspecified
 
 
 def _rules(block: Directive) -> Sequence[Directive]:

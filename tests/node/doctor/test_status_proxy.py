@@ -52,6 +52,7 @@ async def test_our_snippet_asks_for_a_password() -> None:
     ("lines", "verdict"),
     [
         pytest.param(f"location /w/ {{ {PASS} }}", Verdict.FAIL, id="nothing"),
+        pytest.param(f"if_modified_since off; location /w/ {{ {PASS} }}", Verdict.FAIL, id="nothing that refuses"),
         pytest.param(f"location /w/ {{ {ASKS} {PASS} }}", Verdict.OK, id="a password"),
         pytest.param(f"{ASKS} location /w/ {{ {PASS} }}", Verdict.OK, id="that of the server"),
         pytest.param(f"{ASKS} location /w/ {{ auth_basic off; {PASS} }}", Verdict.FAIL, id="switched off"),
@@ -63,6 +64,8 @@ async def test_our_snippet_asks_for_a_password() -> None:
         pytest.param(f"satisfy any; deny all; location /w/ {{ {ASKS} {PASS} }}", Verdict.OK, id="any, all denied"),
         pytest.param(f"ssl_verify_client on; location /w/ {{ {PASS} }}", Verdict.OK, id="client certificates"),
         pytest.param(f"location /a/ {{ {ASKS} location /a/w/ {{ {PASS} }} }}", Verdict.OK, id="nested"),
+        pytest.param(f"location /w/ {{ if ($stranger) {{ return 403; }} {PASS} }}", Verdict.WARN, id="an if"),
+        pytest.param(f"location /w/ {{ internal; {PASS} }}", Verdict.WARN, id="internal"),
         pytest.param("location /w/ { proxy_pass http://app; }", Verdict.WARN, id="not included"),
     ],
 )
@@ -71,6 +74,23 @@ async def test_location_needs_what_keeps_strangers_out(lines: str, verdict: Verd
     assert found.verdict is verdict, found
     if verdict is Verdict.FAIL:
         assert (found.cause, found.place[: len(FILE)]) == (OPEN, FILE)
+
+
+@pytest.mark.parametrize(
+    ("listen", "verdict"),
+    [
+        ("127.0.0.1:443 ssl", Verdict.OK),
+        ("unix:/run/status.sock ssl", Verdict.OK),
+        ("[::1]:443 ssl", Verdict.OK),
+        ("10.0.0.1:443 ssl", Verdict.WARN),
+        ("10.0.0.1:443 ssl; listen 443 ssl", Verdict.FAIL),
+        ("www.example.org:443 ssl", Verdict.FAIL),
+        ("0.0.0.0:443 ssl", Verdict.FAIL),
+    ],
+)
+async def test_location_without_a_password_is_judged_by_who_can_reach_it(listen: str, verdict: Verdict) -> None:
+    (found,) = await proxy(server(f"location /w/ {{ {PASS} }}", listen=listen))
+    assert found.verdict is verdict, found
 
 
 async def test_password_over_plain_http_is_a_warning() -> None:
