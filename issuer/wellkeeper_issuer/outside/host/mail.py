@@ -21,6 +21,7 @@ from typing import Final, Literal
 from wellkeeper_client.foreign_text import one_line
 from wellkeeper_issuer.errors import HookError
 from wellkeeper_issuer.messages import Message
+from wellkeeper_issuer.outside.host import smtp
 from wellkeeper_issuer.outside.host.echoes import masked
 from wellkeeper_issuer.outside.host.secret_files import read_secret
 from wellkeeper_issuer.records import Notice
@@ -97,8 +98,8 @@ class Mail:
     def _connected(self, context: ssl.SSLContext | None) -> smtplib.SMTP:
         host, port = self.server
         if self.security == "tls":
-            return smtplib.SMTP_SSL(host, port, timeout=self.timeout_seconds, context=context)
-        return smtplib.SMTP(host, port, timeout=self.timeout_seconds)
+            return smtp.BoundedSmtpOverTls(host, port, timeout=self.timeout_seconds, context=context)
+        return smtp.BoundedSmtp(host, port, timeout=self.timeout_seconds)
 
     def _error(self, message: Message, why: str) -> HookError:
         host, port = self.server

@@ -1,8 +1,10 @@
 """Notifications by mail, to a real SMTP server."""
 
+import asyncio
 import socket
 from base64 import b64encode
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -137,6 +139,19 @@ async def test_mail_that_one_recipient_got_is_not_sent_again(
 
 async def test_refused_connection_is_reported() -> None:
     assert "of www: Connection refused. " in await failure_of(MAIL)
+
+
+async def test_endless_answer_is_given_up() -> None:
+    async def flood(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError):
+            while True:
+                writer.write(b"220-more\r\n" * 1_000)
+                await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(flood, "127.0.0.1", 0) as server:
+        mail = replace(MAIL, server=server.sockets[0].getsockname(), timeout_seconds=60.0)
+        assert "its answers are too long. If" in await failure_of(mail)
 
 
 async def test_silent_server_times_out() -> None:
