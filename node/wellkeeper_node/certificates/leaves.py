@@ -40,22 +40,27 @@ def _subject(certificate: x509.Certificate) -> str:
     return ", ".join(names) or reading.distinguished_name(certificate.subject)
 
 
-async def read_leaves(certificates_dir: Path, versions: Mapping[str, str]) -> dict[str, Certificate]:
-    """Return the leaves of these versions by lineage, without those that cannot be read; keys are not read."""
+async def read_leaves(
+    certificates_dir: Path, versions: Mapping[str, str], level: int = logging.WARNING
+) -> dict[str, Certificate]:
+    """Return the leaves of these versions by lineage, without those that cannot be read; keys are not read.
+
+    Those that cannot be read are logged at this level.
+    """
 
     def read() -> dict[str, Certificate]:
-        return dict(_leaves(certificates_dir, versions))
+        return dict(_leaves(certificates_dir, versions, level))
 
     return await durable.to_its_end(read)
 
 
-def _leaves(certificates_dir: Path, versions: Mapping[str, str]) -> Iterator[tuple[str, Certificate]]:
+def _leaves(certificates_dir: Path, versions: Mapping[str, str], level: int) -> Iterator[tuple[str, Certificate]]:
     for lineage, version in versions.items():
         try:
             yield lineage, reading.read_certificate(_read(certificates_dir, lineage, version))
         except (OSError, ValueError) as error:
             path = certificates_dir / "archive" / lineage / version / CHAIN_FILE
-            _log.warning("cannot read the certificate %s: %s", path, error)
+            _log.log(level, "cannot read the certificate %s: %s", path, error)
 
 
 def _read(certificates_dir: Path, lineage: str, version: str) -> bytes:

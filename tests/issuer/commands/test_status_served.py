@@ -79,9 +79,12 @@ def test_expiry_of_a_version_that_is_not_live_is_read_from_the_archive(
 
     async def renew() -> None:
         async with open_state(program.state_dir / "state.db", may_write=True) as state:
-            await state.schedules.record_schedule(replace(schedule("later"), lineage="web"))
+            for name in ("web", "mail"):
+                await state.schedules.record_schedule(replace(schedule("later"), lineage=name))
 
     asyncio.run(renew())
-    (node,) = program.run("status", "--json", "--nodes").json()["nodes"]
+    finished = program.run("status", "--json", "--nodes")
+    (node,) = finished.json()["nodes"]
+    assert "cannot read" not in finished.err
     leaf = reading.read_certificate(pair.chain_pem)
     assert [one["not_after"] for one in node["serves"] if one["name"] == "web"] == [leaf.not_after.isoformat()]
