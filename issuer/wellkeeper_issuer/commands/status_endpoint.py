@@ -106,6 +106,7 @@ class StatusEndpoint:
                 from wellkeeper_issuer.outside.web.site import Site
 
                 pages = StatusPages(self._service, self._activity)
+                await stack.enter_async_context(pages.kept())
                 site = Site(pages.by_path, web.accepted_hosts())
                 await stack.enter_async_context(listening(site, web.listen, web.group))
                 _log.info("status at %s", shown(web.listen))

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING
 
 from wellkeeper_client import wire
@@ -35,7 +36,7 @@ class StatusPages:
         clock = SystemClock()
         self._metrics = Shared(self._write_metrics, clock)
         self._status = Shared(self._write_status, clock)
-        self._html = HtmlPages(service)
+        self._html = HtmlPages(service, clock)
 
     @property
     def by_path(self) -> "Mapping[str, Make]":
@@ -46,6 +47,10 @@ class StatusPages:
             wire.STATUS_PATH: self.status,
             **self._html.by_path,
         }
+
+    def kept(self) -> AbstractAsyncContextManager[None]:
+        """Return the context in which no page waits for a reading."""
+        return self._html.kept()
 
     async def metrics(self, _query: "Query") -> "Page":
         return await _page(self._metrics.get, all_metrics.CONTENT_TYPE)

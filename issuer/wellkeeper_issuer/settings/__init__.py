@@ -243,9 +243,9 @@ class Settings(Frozen):
         """Return the configured certificates, each with its CAs in order of preference; external ones have none."""
         default = tuple(self.find_ca(name).directory for name in self.ca)
         found = (
-            one.to_lineage()
-            if one.source == EXTERNAL
-            else replace(one.to_lineage(), directory_urls=tuple(self.find_ca(n).directory for n in one.ca) or default)
+            one.to_lineage(
+                () if one.source == EXTERNAL else tuple(self.find_ca(name).directory for name in one.ca) or default
+            )
             for one in self.certificates
         )
         return tuple(one if self.local_node else replace(one, https_addresses=()) for one in found)

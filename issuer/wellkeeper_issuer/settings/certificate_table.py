@@ -132,8 +132,8 @@ class CertificateSettings(Frozen):
                 raise ValueError(f"{key} cannot be combined with csr: the CSR determines the {what}; remove {key}")
         return self
 
-    def to_lineage(self) -> Lineage:
-        """With the CAs that its own `ca` names still unresolved: `Settings.lineages` resolves them."""
+    def to_lineage(self, directory_urls: tuple[str, ...] = ()) -> Lineage:
+        """With these directories of CAs, to which `Settings.lineages` resolves the names in `ca`."""
         return Lineage(
             name=self.name,
             identifiers=tuple(dict.fromkeys(self.identifiers)),
@@ -142,6 +142,7 @@ class CertificateSettings(Frozen):
             reuses_key=self.reuse_key,
             csr_path=str(self.csr) if self.csr else None,
             drops_failing_names=self.drop_failing_names,
+            directory_urls=directory_urls,
             https_addresses=self.https_addresses,
             is_external=self.source == EXTERNAL,
         )

@@ -1,5 +1,6 @@
 """The pages of the daemon's status endpoint."""
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -17,6 +18,7 @@ from wellkeeper_issuer.outside.state.state import open_state
 from wellkeeper_issuer.ports.fleet import EnrolledNode
 from wellkeeper_issuer.service.serving import Service
 from wellkeeper_issuer.status.activity import Activity
+from wellkeeper_node.certificates.layout import CHAIN_FILE, KEY_FILE
 from wellkeeper_responder.settings import UnixAddress
 
 SECTIONS = ("certificates", "the daemon", "nodes")
@@ -103,12 +105,30 @@ async def test_daemon_is_healthy_while_it_begins_again_but_not_ready(service: Se
     assert [(await get(folder, path)).status for path in ("/healthz", "/readyz")] == [200, 503]
 
 
-async def test_state_that_cannot_be_read_is_reported(service: Service, folder: Path) -> None:
-    service.settings.state_dir.mkdir(exist_ok=True)
-    (service.settings.state_dir / "state.db").write_text("no database")
-    for path in ("/metrics", "/"):
-        reply = await get(folder, path)
-        assert (reply.status, "state.db" in reply.body.decode()) == (503, True)
+async def test_state_that_cannot_be_read_is_reported(folder: Path) -> None:
+    factory = WorkerFactory(folder)
+    factory.write("a.example", more=f"[web]\nlisten = 'unix:{folder}/status.sock'")
+    async with factory.service() as service:
+        service.settings.state_dir.mkdir(exist_ok=True)
+        (service.settings.state_dir / "state.db").write_text("no database")
+        async with StatusEndpoint(service, Activity()).serving():
+            for path in ("/metrics", "/"):
+                reply = await get(folder, path)
+                assert (reply.status, "state.db" in reply.body.decode()) == (503, True)
+
+
+async def test_disk_is_read_before_the_first_request(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    factory = WorkerFactory(folder)
+    factory.write("a.example", more=f"[web]\nlisten = 'unix:{folder}/status.sock'")
+    damaged = folder / "certificates/archive/a.example/20260101T000000Z-00000000"
+    damaged.mkdir(parents=True)
+    for name in (CHAIN_FILE, KEY_FILE):
+        (damaged / name).write_text("no PEM")
+    (folder / "certificates/live").mkdir()
+    (folder / "certificates/live/a.example").symlink_to(f"../archive/a.example/{damaged.name}")
+    async with factory.service() as service, StatusEndpoint(service, Activity()).serving(), asyncio.timeout(60):
+        while "cannot read the certificate" not in caplog.text:  # noqa: ASYNC110 - a thread
+            await asyncio.sleep(0.01)
 
 
 async def test_renewals_go_on_without_the_endpoint(folder: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -2,21 +2,24 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Final
 
 from wellkeeper_issuer.commands.site import view
 from wellkeeper_issuer.commands.site.certificate_page import certificate_page
 from wellkeeper_issuer.commands.site.other_pages import limits_page, nodes_page, rehearsals_page, settings_page
 from wellkeeper_issuer.commands.site.overview_page import overview_page
-from wellkeeper_issuer.commands.site.rendering import read_file, render
+from wellkeeper_issuer.commands.site.rendering import load_templates, read_file, render
 from wellkeeper_issuer.commands.site.view import View
-from wellkeeper_issuer.outside.web.shared import Shared
+from wellkeeper_issuer.model import Lineage
+from wellkeeper_issuer.outside.web.shared import Kept
 from wellkeeper_issuer.outside.web.site import Make, Page, Query
 from wellkeeper_issuer.service import remote
 from wellkeeper_issuer.service.serving import Service
-from wellkeeper_node.clock import SystemClock
+from wellkeeper_issuer.settings import Settings
 from wellkeeper_node.errors import WellkeeperError
+from wellkeeper_node.ports import Clock
 
 _log = logging.getLogger(__name__)
 
@@ -33,16 +36,17 @@ _PAGES: Final[Mapping[str, Show]] = {
     "/settings": settings_page,
 }
 _FILES: Final = {"/style.css": "text/css; charset=utf-8", "/icon.svg": "image/svg+xml"}
-# Each page says of when it is.
-_USABLE_SECONDS: Final = 60.0
+# Until it listens without a reading, as on a disk that hangs. Ten thousand certificates take a second beside a start.
+_START_SECONDS: Final = 5.0
 
 
 class HtmlPages:
     """The pages of a daemon."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Service, clock: Clock) -> None:
         self._service = service
-        self._view = Shared(self._read, SystemClock(), _USABLE_SECONDS)
+        self._view = Kept(self._read, clock)
+        self._known: tuple[Settings, Sequence[Lineage]] | None = None
         # However many clients ask, pages take one thread: renewals need the others.
         self._slot = asyncio.Lock()
 
@@ -50,6 +54,17 @@ class HtmlPages:
     def by_path(self) -> Mapping[str, Make]:
         pages = {path: self._page(show) for path, show in _PAGES.items()}
         return pages | {path: _file(path, content_type) for path, content_type in _FILES.items()}
+
+    @asynccontextmanager
+    async def kept(self) -> AsyncIterator[None]:
+        """Keep a reading inside the context, from its start on, unless the first one takes many seconds."""
+        await self._view.prepare(_START_SECONDS)
+        keeping = asyncio.create_task(self._view.keep())
+        try:
+            yield
+        finally:
+            keeping.cancel()
+            await asyncio.wait([keeping])
 
     def _page(self, show: Show) -> Make:
         async def make(query: Query) -> Page:
@@ -67,9 +82,12 @@ class HtmlPages:
         return make
 
     def _read(self) -> View:
-        service = self._service
+        load_templates()  # here, in a thread
+        service, settings = self._service, self._service.settings
+        if self._known is None or self._known[0] is not settings:
+            self._known = settings, settings.lineages()
         daemon = asyncio.run(service.status({}, remote.ignore))
-        return view.read(service.settings, daemon, is_outdated=service.is_outdated())
+        return view.read(settings, self._known[1], daemon, is_outdated=service.is_outdated())
 
 
 def _file(path: str, content_type: str) -> Make:

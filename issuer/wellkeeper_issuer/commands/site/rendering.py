@@ -17,6 +17,12 @@ def render(template: str, *, is_static: bool = False, **values: Any) -> str:  # 
     return _environment().get_template(template).render(values, is_static=is_static)
 
 
+def load_templates() -> None:
+    """Compile all templates, once, so that no page waits for that."""
+    for name in _environment().list_templates(extensions=["html"]):
+        _environment().get_template(name)
+
+
 def read_file(name: str) -> str:
     """Return a file that pages link to."""
     return (_FOLDER / name).read_text()

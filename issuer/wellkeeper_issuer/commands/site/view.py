@@ -15,6 +15,7 @@ from wellkeeper_issuer.commands.terminal import ranking
 from wellkeeper_issuer.commands.terminal.outdated import OUTDATED, is_restart_needed
 from wellkeeper_issuer.commands.terminal.ranking import Condition
 from wellkeeper_issuer.doctor import notifications
+from wellkeeper_issuer.model import Lineage
 from wellkeeper_issuer.settings import Settings
 from wellkeeper_issuer.status import overview
 from wellkeeper_issuer.status.overview import Overview, Shown
@@ -67,7 +68,7 @@ class View:
 
     @cached_property
     def by_name(self) -> Mapping[str, tuple[Condition, Shown]]:
-        return {one.lineage.name: (condition, one) for condition, one in self.ranked}
+        return {one[1].lineage.name: one for one in self.ranked}
 
     @cached_property
     def problems(self) -> Sequence[Problem]:
@@ -107,10 +108,12 @@ class View:
         return f"{well} {state}{others}"
 
 
-def read(settings: Settings, daemon: Mapping[str, Any] | None, *, is_outdated: bool) -> View:
+def read(
+    settings: Settings, lineages: Sequence[Lineage], daemon: Mapping[str, Any] | None, *, is_outdated: bool
+) -> View:
     """Return what the disk shows now. Raises SettingsError, JournalError and InstallError."""
     nodes = status_nodes.read_if_any(settings)
-    seen = asyncio.run(overview.look(settings, settings.lineages()))
+    seen = asyncio.run(overview.look(settings, lineages))
     issuers = status_issuers.read(settings)
     view = View(settings, seen, nodes, status_json.reached(settings), issuers, daemon, is_outdated)
     _ = view.ranked, view.counts, view.by_name, view.problems  # here, in a thread

@@ -35,7 +35,8 @@ DAY = timedelta(days=1)
 def page(
     program: Program, name: str = NAME, daemon: Mapping[str, Any] | None = None, nodes: tuple[NodeStatus, ...] = ()
 ) -> Parsed:
-    seen = view.read(read_settings(program.config), None, is_outdated=False)
+    settings = read_settings(program.config)
+    seen = view.read(settings, settings.lineages(), None, is_outdated=False)
     text = certificate_page(replace(seen, daemon=daemon, nodes=nodes), {"name": name})
     assert text is not None
     return Parsed(text)
@@ -140,7 +141,8 @@ def test_text_of_a_ca_and_of_clients_is_shown_as_text(program: Program, text: st
 
 def test_there_is_no_page_of_an_unknown_certificate(program: Program, version: str) -> None:
     assert version
-    seen = view.read(read_settings(program.config), None, is_outdated=False)
+    settings = read_settings(program.config)
+    seen = view.read(settings, settings.lineages(), None, is_outdated=False)
     assert [certificate_page(seen, query) for query in ({"name": "b.example"}, {})] == [None, None]
 
 
