@@ -21,6 +21,7 @@ from wellkeeper_issuer.assembly.rehearsals import rehearse_all
 from wellkeeper_issuer.assembly.taking_over import TakingOver
 from wellkeeper_issuer.assembly.worker import worker
 from wellkeeper_issuer.commands import run_standby
+from wellkeeper_issuer.commands.run_short_pauses import keep_pauses_short
 from wellkeeper_issuer.commands.status_check import is_well
 from wellkeeper_issuer.commands.status_endpoint import StatusEndpoint
 from wellkeeper_issuer.commands.terminal import options
@@ -86,6 +87,7 @@ def run(config: Path | None, log_format: LogFormat) -> None:
                     return
             sources = read_sources(path)
             settings = check(sources)
+        keep_pauses_short()
         asyncio.run(_run(sources, settings, log_format))
 
 
