@@ -56,9 +56,9 @@ class HtmlPages:
         return pages | {path: _file(path, content_type) for path, content_type in _FILES.items()}
 
     @asynccontextmanager
-    async def kept(self) -> AsyncIterator[None]:
-        """Keep a reading inside the context, from its start on, unless the first one takes many seconds."""
-        await self._view.prepare(_START_SECONDS)
+    async def kept(self, start_seconds: float = _START_SECONDS) -> AsyncIterator[None]:
+        """Keep a reading inside the context, from its start on, unless the first one takes longer than this."""
+        await self._view.prepare(start_seconds)
         keeping = asyncio.create_task(self._view.keep())
         try:
             yield

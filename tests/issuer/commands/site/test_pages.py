@@ -32,7 +32,7 @@ async def first_page(pages: HtmlPages) -> str:
 
 async def test_first_page_waits_for_no_reading(service: Service) -> None:
     pages = HtmlPages(service, FakeClock())
-    async with pages.kept():
+    async with pages.kept(start_seconds=60):
         service.settings.state_dir.mkdir(exist_ok=True)
         (service.settings.state_dir / "state.db").write_text("no database")
         assert "<title>1 of 1 certificate needs attention" in await first_page(pages)
