@@ -12,9 +12,12 @@ _T = TypeVar("_T")
 FRESH_SECONDS: Final = 5.0
 # A value that takes longer is kept current. Ten thousand certificates take half a second.
 _PATIENCE_SECONDS: Final = 0.05
-# A value that is kept costs at most a hundredth of a core.
+# A value that is kept costs a hundredth of a core.
 _PAUSE_PER_CPU_SECOND: Final = 100
 SHORTEST_PAUSE_SECONDS: Final = 30.0
+# The CPU time includes that of other threads, which may be busy.
+LONGEST_PAUSE_SECONDS: Final = 120.0
+_LATE_SECONDS: Final = 30.0
 
 
 class Shared(Generic[_T]):
@@ -52,7 +55,7 @@ class Kept(Shared[_T]):
     """A value that no request waits for: if making it takes long, `keep` makes the next one in time.
 
     A request that finds it older than a few seconds begins the next one. It gets the last one if the next takes long,
-    and `keep` is not late by more than a pause.
+    unless the last one should have been replaced long ago.
     """
 
     def __init__(
@@ -65,7 +68,7 @@ class Kept(Shared[_T]):
         self._is_slow = asyncio.Event()
 
     async def get(self) -> _T:
-        last = self._younger_than(2 * self._pause)
+        last = self._younger_than(self._pause + _LATE_SECONDS)
         if last is None or self._younger_than(FRESH_SECONDS):
             return await super().get()
         task = self._begin()
@@ -98,7 +101,8 @@ class Kept(Shared[_T]):
         return value
 
     def _plan(self, used: float, *, is_slow: bool) -> None:
-        self._pause = max(SHORTEST_PAUSE_SECONDS, _PAUSE_PER_CPU_SECOND * (self._cpu_seconds() - used))
+        wanted = _PAUSE_PER_CPU_SECOND * (self._cpu_seconds() - used)
+        self._pause = min(max(wanted, SHORTEST_PAUSE_SECONDS), LONGEST_PAUSE_SECONDS)
         self._due_at = self._clock.monotonic() + self._pause
         if is_slow:
             self._is_slow.set()

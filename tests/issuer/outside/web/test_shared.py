@@ -8,7 +8,13 @@ from contextlib import asynccontextmanager
 import pytest
 
 from tests.fakes import FakeClock, run_tasks_until
-from wellkeeper_issuer.outside.web.shared import FRESH_SECONDS, SHORTEST_PAUSE_SECONDS, Kept, Shared
+from wellkeeper_issuer.outside.web.shared import (
+    FRESH_SECONDS,
+    LONGEST_PAUSE_SECONDS,
+    SHORTEST_PAUSE_SECONDS,
+    Kept,
+    Shared,
+)
 
 
 class Work:
@@ -117,19 +123,19 @@ async def test_value_that_takes_long_is_made_again_in_time() -> None:
     async with keeping(value):
         assert await value.get() == "1"
         await run_tasks_until(lambda: work.count == 3)
-    assert clock.slept[0] == pytest.approx(SHORTEST_PAUSE_SECONDS)
     assert int(await value.get()) >= 3
 
 
-async def test_value_that_takes_longer_is_made_less_often() -> None:
+@pytest.mark.parametrize(("seconds", "pause"), [(0.2, SHORTEST_PAUSE_SECONDS), (1.6, 80), (20, LONGEST_PAUSE_SECONDS)])
+async def test_value_that_takes_longer_is_made_less_often(seconds: float, pause: float) -> None:
     clock = FakeClock()
     work = Work(clock)
     value = kept(clock, work)
-    work.seconds = 2.0
+    work.seconds = seconds
     async with keeping(value):
         await value.get()
         await run_tasks_until(lambda: work.count == 2)
-    assert clock.slept[0] == pytest.approx(100 * 1.0)
+    assert clock.slept[0] == pytest.approx(pause)
 
 
 async def test_value_that_is_made_quickly_again_is_no_longer_kept() -> None:
