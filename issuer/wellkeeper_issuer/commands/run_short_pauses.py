@@ -4,14 +4,14 @@ import gc
 import sys
 from typing import Final
 
-# A collection of 20 000 objects takes 5 ms; a reading of 10 000 certificates makes 100 000, none of them garbage.
+# A collection of 20 000 objects takes up to 6 ms; a reading of 10 000 certificates makes 100 000, none of them garbage.
 MOST_YOUNG_OBJECTS: Final = 20_000
 _YOUNGEST: Final = 5_000
 # Python collects the middle generation, with the youngest, once the latter was collected more often than this.
 _MIDDLE: Final = MOST_YOUNG_OBJECTS // _YOUNGEST - 2
 # The oldest generation has all objects, which takes 33 ms: it is collected about once a day with 10 000 certificates.
 _OLDEST: Final = 5_000
-# The loop waits this long for a busy thread at each of the four system calls of a request. (Python's default is 5 ms.)
+# A request may wait this long for a busy thread at each of its system calls. (Python's default is 5 ms.)
 _SWITCH_SECONDS: Final = 0.001
 
 
