@@ -1,7 +1,6 @@
 """The problems of an issuer that `status --check` reports, and the readiness of a standby, as metrics."""
 
-from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -67,19 +66,20 @@ def test_standby_exports_nothing_of_the_records_in_its_backup(program: Program) 
 
 
 @pytest.mark.parametrize(
-    ("watch", "value"),
+    ("reason", "value"),
     [
         pytest.param(None, 0, id="nothing watches"),
-        pytest.param(Watch(NOW, "the agent does not run", is_expected=False), 0, id="prevented"),
-        pytest.param(Watch(NOW, "the issuer has the lease", is_expected=True), 1, id="waits"),
+        pytest.param(("the agent does not run", False), 0, id="prevented"),
+        pytest.param(("the issuer has the lease", True), 1, id="waits"),
     ],
 )
 def test_standby_with_an_engine_is_ready_if_nothing_prevents_it_from_taking_over(
-    program: Program, standby: StandbyHost, watch: Watch | None, value: int
+    program: Program, standby: StandbyHost, reason: tuple[str, bool] | None, value: int
 ) -> None:
     (program.state_dir / "standby.json").unlink()
     standby.back_up(f"{FLEET}\n{ENGINE}")
     standby.restore()
-    if watch:
-        write_watch(program.state_dir, replace(watch, looked_at=watch.looked_at + timedelta(seconds=30)))
+    if reason:
+        why, is_expected = reason
+        write_watch(program.state_dir, Watch(datetime.now(UTC), why, is_expected=is_expected))
     assert f"wellkeeper_standby_ready {value}.0" in program.run("status", "--prometheus").out.splitlines()

@@ -38,7 +38,7 @@ async def ask(address: Path | tuple[str, int], seconds: float = _SECONDS) -> Ans
     timeout = aiohttp.ClientTimeout(total=seconds)
     try:
         async with (
-            aiohttp.ClientSession(connector=connector, timeout=timeout) as session,
+            aiohttp.ClientSession(connector=connector, timeout=timeout, auto_decompress=False) as session,
             # Every endpoint answers to this name.
             session.get(_url(address), headers={hdrs.HOST: "localhost"}, allow_redirects=False) as answer,
         ):
