@@ -71,6 +71,8 @@ def fault_of(path: Path, owner: int | None = None, *, trusts_mounts: bool = True
         return None
     if status.st_uid not in {0, os.geteuid(), owner}:
         return Fault(f"{path} belongs to another user ({_name(status.st_uid)})", services.give(path, os.geteuid()))
+    if stat.S_ISCHR(status.st_mode) or stat.S_ISBLK(status.st_mode):
+        return Fault(f"{path} is a device", "Name a file instead.")
     is_shared = stat.S_IMODE(status.st_mode) & 0o022 and not _is_protected(path, status, trusts_mounts=trusts_mounts)
     if not is_shared:
         return None

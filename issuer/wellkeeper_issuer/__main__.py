@@ -19,7 +19,7 @@ from wellkeeper_node.errors import WellkeeperError
 
 _INTERRUPTED: Final = "wellkeeper: interrupted"
 # Commands whose output is all that they are run for; the others have done their work when they print.
-_REPORTS: Final = frozenset({"status", "why", "list", "trust", "config", "files", "doctor", "history"})
+_REPORTS: Final = frozenset({"status", "why", "list", "trust", "config", "files", "completion", "doctor", "history"})
 _SECTIONS: Final = {
     "Set up": {
         "setup": Place(

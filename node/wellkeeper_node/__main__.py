@@ -36,7 +36,8 @@ def cli() -> None:
 
     Exit status: 0 success, 1 something failed, 2 usage.
     """
-    streams.report_on_stderr()
+    if click.get_current_context().invoked_subcommand != status.name:
+        streams.report_on_stderr()
 
 
 for command in (join, init, leave, rotate, run, status):
@@ -49,6 +50,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s", stream=sys.stderr)
     try:
         cli(arguments, prog_name="wellkeeper-node")
+    except SystemExit as ended:
+        sys.exit(ended.code or int(streams.is_output_lost()))
     except WellkeeperError as error:
         click.echo("wellkeeper-node: " + "\n  ".join(error.lines), err=True)
         sys.exit(1)

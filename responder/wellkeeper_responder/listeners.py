@@ -15,6 +15,10 @@ from wellkeeper_responder.connections import ConnectionServer
 from wellkeeper_responder.settings import Address, TcpAddress, UnixAddress
 
 _BACKLOG: Final = 1024
+_REMEDIES: Final = {
+    errno.EADDRINUSE: ". Choose another address, or stop the process that uses it.",
+    errno.EADDRNOTAVAIL: ". Choose an address of this host.",
+}
 
 
 class ListenError(Exception):
@@ -139,5 +143,5 @@ def reason(error: OSError, address: Address) -> str:
     if isinstance(address, TcpAddress) and error.errno is not None:
         # asyncio's text repeats the address.
         words = os.strerror(error.errno) if error.errno > 0 else words
-    remedy = ". Choose another address, or stop the process that uses it." if isinstance(address, TcpAddress) else ""
+    remedy = _REMEDIES.get(error.errno or 0, "") if isinstance(address, TcpAddress) else ""
     return f"{words}{remedy}"

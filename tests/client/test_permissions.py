@@ -40,6 +40,12 @@ def test_file_that_others_may_write_is_reported_with_the_remedy(file: Path, mode
     assert fault.remedy == f"Run 'chmod go-w {file}'."
 
 
+def test_device_is_reported_without_a_command_that_changes_it() -> None:
+    assert permissions.find_fault(Path("/dev/null")) == permissions.Fault(
+        "/dev/null is a device", "Name a file instead."
+    )
+
+
 def test_directory_above_that_others_may_write_is_reported(file: Path) -> None:
     file.parent.chmod(0o777)
     fault = permissions.find_fault(file)

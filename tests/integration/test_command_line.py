@@ -12,6 +12,7 @@ from stand.certificates import make_server_certificate
 from stand.host import running_host
 from stand.issuer import Finished, Issuer, IssuerSettings, NodeUnderTest
 from stand.ports import free_port
+from stand.processes import PROGRAMS
 from tests.integration.observed import asked, error_of, orders, tokens
 from tests.issuer.settings_texts import schema_mistakes
 from wellkeeper_node.process import run
@@ -177,3 +178,19 @@ async def test_closed_standard_stream_is_not_an_error(
     finished = await run(["sh", "-c", script], 30)
     assert finished.exit_code == (2 if "nope" in command else 0), finished
     assert "Traceback" not in finished.output
+
+
+@pytest.mark.root
+@pytest.mark.parametrize(("program", "remedy"), [("wellkeeper", "with sudo"), ("wellkeeper-node", "as root")])
+async def test_settings_that_another_user_may_not_read_are_named_with_the_remedy(
+    folder: Path, program: str, remedy: str
+) -> None:
+    config = folder / "settings.toml"
+    config.touch(0o600)
+    other = ("setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", str(PROGRAMS / program))
+    option = ["--config", str(config)]
+    finished = await run([*other, *(["status", *option] if program == "wellkeeper-node" else [*option, "status"])], 60)
+    assert finished.exit_code == 2 - (program == "wellkeeper-node"), finished
+    lines = finished.output.splitlines()
+    assert lines[:2] == [f"{program}: cannot read {config}", "  Permission denied"]
+    assert remedy in lines[2]

@@ -85,7 +85,8 @@ async def test_renewal_does_not_depend_on_standard_output_and_reports_elsewhere(
 
 
 @pytest.mark.parametrize(
-    "command", ["status", "list", "why web", "status --json", "status --prometheus", "trust", "doctor"]
+    "command",
+    ["status", "list", "why web", "status --json", "status --prometheus", "trust", "doctor", "completion zsh"],
 )
 async def test_report_that_cannot_be_written_is_a_failure(folder: Path, command: str) -> None:
     issuer = await configured(folder)

@@ -122,6 +122,12 @@ async def test_port_that_is_taken_is_named() -> None:
     await first.close(0.1)
 
 
+async def test_address_of_another_host_is_named() -> None:
+    words = r"listen on 192\.0\.2\.1:8080: Cannot assign requested address\. Choose an address of this host\."
+    with pytest.raises(ListenError, match=words):
+        await _open(TcpAddress("192.0.2.1", 8080))
+
+
 async def test_host_that_does_not_resolve_is_named() -> None:
     with pytest.raises(ListenError, match=r"cannot listen on nothing\.invalid:80"):
         await _open(TcpAddress("nothing.invalid", 80))

@@ -48,7 +48,7 @@ def _chosen(settings: Settings, name: str | None) -> Sequence[Target]:
     targets = make_targets(settings)
     if not targets:
         remedy = "Add [[notifications.webhooks]] or [[notifications.mail]] to the settings (docs/notifications.md)."
-        raise SettingsError("nobody gets notifications", "the settings have no target", remedy)
+        raise SettingsError("cannot send a test notification", "no target is configured", remedy)
     chosen = [one for one in targets if name in {None, one.name}]
     if not chosen:
         names = ", ".join(one.name for one in targets)

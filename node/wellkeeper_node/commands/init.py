@@ -11,10 +11,10 @@ from wellkeeper_node.commands.options import state_dir_option
 @click.command()
 @state_dir_option
 def init(state_dir: Path) -> None:
-    """Make the keys of this node if they are missing, and print its public line, for configuration management.
+    """Create the keys of this node, and print its public line.
 
-    The line is not secret: 'wellkeeper node add NAME LINE' on the issuer's host lets this node read and report. The
-    keys never leave this host.
+    The line is for configuration management, and not secret: 'wellkeeper node add NAME LINE' on the issuer's host lets
+    this node read and report. Existing keys are kept, and never leave this host.
     """
     keys = NodeKeys(state_dir)
     keys.make()

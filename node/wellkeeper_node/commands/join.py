@@ -92,11 +92,12 @@ class _Places:
     help="Name of this node, if the invite is for several.  [default: host name, and six characters of its key]",
 )
 def join(name: str | None, **given: Any) -> None:  # noqa: ANN401 - the options
-    """Join a fleet with an invite, which is asked for, or read from standard input; never an argument.
+    """Join a fleet with an invite.
 
-    Makes the keys of this node, proves the invite to the issuer, and writes node.toml, trust.toml, and a self-signed
-    certificate in place of each that this node will get, so that nginx can start. Then it starts the responder and
-    the agent, and waits some seconds for certificates. It may be repeated.
+    Asks for the invite, or reads it from standard input; it is never an argument. Creates the keys of this node, proves
+    the invite to the issuer, and writes node.toml, trust.toml, and a self-signed certificate in place of each that this
+    node will get, so that nginx can start. Then it starts the responder and the agent, and waits a few seconds for
+    certificates. You can repeat it.
     """
     places = _Places(**given)
     found = settings.read(places.config) if presence.exists(places.config) and not places.is_replaced else None

@@ -20,9 +20,9 @@ from wellkeeper_node.wording import format_time
 @config_option
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 def leave(config: Path, *, yes: bool) -> None:
-    """Stop the agent, and delete the keys, the state and the settings of this node.
+    """Stop the agent, and delete this node's keys, state and settings.
 
-    Certificates and the trust file stay, and nginx serves on; but nothing renews these certificates here any more.
+    Certificates and the trust file stay, and nginx keeps serving; but nothing renews these certificates here any more.
     Run 'wellkeeper node remove NAME' on the issuer's host, too: until then, renewals wait for this node.
     """
     found = settings.read(config)

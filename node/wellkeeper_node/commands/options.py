@@ -12,7 +12,7 @@ from wellkeeper_node.start import CONFIG_VARIABLE, DEFAULT_PATH, DEFAULT_STATE_D
 
 config_option = click.option(
     "--config",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=click.Path(path_type=Path, dir_okay=False, readable=False),  # who reads it names the remedy
     default=DEFAULT_PATH,
     show_default=True,
     envvar=CONFIG_VARIABLE,

@@ -15,8 +15,9 @@ from wellkeeper_node.errors import FleetError
 @click.command()
 @config_option
 def run(config: Path) -> None:
-    """Follow the relays: publish tokens, install certificates, reload nginx, and report, until stopped.
+    """Run the agent, which publishes tokens and installs certificates.
 
+    It follows the relays, reloads nginx and reports, until stopped.
     On SIGHUP it reads the settings and the trust file again; it notices changes of the trust file by itself.
 
     Exit status: 0 stopped on request, 1 keys, trust file or state directory unusable, 2 invalid settings.

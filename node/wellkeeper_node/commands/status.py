@@ -31,7 +31,7 @@ from wellkeeper_node.wording import format_time
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option("--prometheus", is_flag=True, help="Print metrics, for a textfile collector; exit with 0.")
 def status(config: Path, *, as_json: bool, prometheus: bool) -> None:
-    """Show the certificates, relays and responder of this node, and how nginx is reached.
+    """Show the certificates, relays, responder and nginx of this node.
 
     Exit status: 0 without problems, 1 something is missing, failed, not reached, or the agent does not run, 2 usage.
     """

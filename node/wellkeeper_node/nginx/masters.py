@@ -172,7 +172,7 @@ def _read_pid(pid_file: Path) -> int:
     if not text:
         raise _UnnamedError(
             "nginx is not running",
-            f"{pid_file} is empty, as 'nginx -t' creates it where it is missing",
+            f"{pid_file} is empty: 'nginx -t' creates such a file if there is none",
             services.sentence("start", "nginx"),
         )
     if not text.isascii() or not text.isdigit():

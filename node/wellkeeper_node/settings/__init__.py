@@ -89,7 +89,9 @@ def parse(data: bytes, path: Path) -> NodeSettings:
     try:
         text = data.decode()
         found = tomllib.loads(text)
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+    except UnicodeDecodeError as error:
+        raise FleetError(f"{path} is not UTF-8", str(error), "Save the file in UTF-8.") from error
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         place = _PLACE.search(str(error))
         where = f"{path}:{place[1]}" if place and place[1] else str(path)
         raise FleetError(f"{where}: not valid TOML", _PLACE.sub("", str(error)), "Fix this line.") from error

@@ -89,11 +89,11 @@ def test_settings_without_a_target_are_refused(program: Program) -> None:
     program.configure()
     finished = program.run("notify", "test")
     assert finished.exit_code == 2
-    assert "nobody gets notifications" in finished.err
+    assert "cannot send a test notification" in finished.err
 
 
 def test_command_runs_on_a_standby(program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     StandbyHost(program, tmp_path, monkeypatch).restore()
     finished = program.run("notify", "test")
     assert finished.exit_code == 2
-    assert "nobody gets notifications" in finished.err
+    assert "cannot send a test notification" in finished.err

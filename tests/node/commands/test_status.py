@@ -1,12 +1,17 @@
 """wellkeeper-node status: the last report, and what fails now."""
 
 import asyncio
+import subprocess
 import time
 from collections.abc import Mapping
 from pathlib import Path
 
+import pytest
 from click.testing import CliRunner, Result
 
+from stand.processes import PROGRAMS
+from tests.lost import sink
+from wellkeeper_node.__main__ import cli
 from wellkeeper_node.agent.instead import Got, Instead
 from wellkeeper_node.agent.report import CertificateReport, CertificateState, Report
 from wellkeeper_node.agent.shown import Shown, StatusFile
@@ -47,3 +52,20 @@ def test_relay_and_engine_that_are_away_are_named_as_such(folder: Path) -> None:
     assert "engine redis://10.0.0.2:6379: frozen" in finished.output
     assert "engine valkeys+sentinel://10.0.0.4/fleet: gone" in finished.output
     assert "10.0.0.3:8404:" not in finished.output
+
+
+def test_help_line_of_each_command_is_not_cut_off() -> None:
+    lines = CliRunner().invoke(cli, ["--help"], terminal_width=80).output.splitlines()
+    assert "Usage" in lines[0]
+    assert [line for line in lines[1:] if line.endswith("...")] == []
+
+
+@pytest.mark.parametrize("arguments", [["--prometheus"], ["--help"]])
+def test_report_that_cannot_be_written_is_a_failure(folder: Path, arguments: list[str]) -> None:
+    config = folder / "node.toml"
+    config.write_text(f'name = "web2"\nrelays = ["10.0.0.1:8404"]\nstate_dir = "{folder}"\n')
+    command = [str(PROGRAMS / "wellkeeper-node"), "status", "--config", str(config), *arguments]
+    with sink("full") as lost:
+        finished = subprocess.run(command, stdout=lost, stderr=subprocess.PIPE, check=False, text=True)
+    assert finished.returncode == 1
+    assert finished.stderr == "wellkeeper-node: cannot write to standard output: No space left on device\n"

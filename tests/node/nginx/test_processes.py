@@ -183,7 +183,7 @@ def test_master_of_an_unknown_program_that_may_not_be_looked_at_is_not_taken_for
 @pytest.mark.parametrize(
     ("content", "why", "remedy"),
     [
-        ("", "is empty, as 'nginx -t' creates it where it is missing", "Run 'echo {pid} >{file}'."),
+        ("", "is empty: 'nginx -t' creates such a file if there is none", "Run 'echo {pid} >{file}'."),
         ("4194999", "names process 4194999, which does not exist", "Run 'echo {pid} >{file}'."),
         ("what", "contains 'what', not a process id", "Run 'echo {pid} >{file}'."),
         (None, "does not exist", "set nginx.pid_file to it"),

@@ -94,7 +94,7 @@ config_option = click.option(
     "--config",
     callback=_remembered,
     is_eager=True,
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=click.Path(path_type=Path, dir_okay=False, readable=False),  # who reads it names the remedy
     help="The settings file (TOML).  [default: $WELLKEEPER_CONFIG, else /etc/wellkeeper/issuer.toml]",
 )
 staging_option = click.option(
