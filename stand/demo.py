@@ -93,7 +93,7 @@ async def _obtain(host: Host, tell: Tell, event: str, *arguments: str) -> dict[s
     served = await _served(host)
     if served != {certificate["fingerprint_sha256"]}:
         raise StandError(f"{event}: nginx serves {served}, installed is {certificate['fingerprint_sha256']}")
-    tell(f"{event}: {len(NAMES)} verified handshakes bring serial {certificate['serial']}")
+    tell(f"{event}: {len(NAMES)} handshakes verified: nginx serves serial {certificate['serial']}")
     await asyncio.sleep(_BEFORE_AND_AFTER_SECONDS)
     return certificate | {"event": event, "served_fingerprint_sha256": served.pop()}
 
