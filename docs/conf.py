@@ -36,6 +36,9 @@ html_show_sphinx = False
 html_use_index = False
 templates_path = ["templates"]
 html_additional_pages = {"index": "start.html"}
+html_static_path = ["static"]
+html_css_files = ["narrow.css"]
+html_search_scorer = str(ROOT / "docs/search.js")
 
 man_show_urls = True
 man_pages = [

@@ -70,6 +70,16 @@ def test_search_has_an_index_of_its_own(site: Path) -> None:
         assert f'"{word}":' in index
 
 
+def test_search_shows_decisions_after_pages_for_users(site: Path) -> None:
+    assert (PROJECT / "docs/search.js").read_text() in (site / "_static/language_data.js").read_text()
+
+
+def test_pages_have_styles_for_narrow_screens(site: Path) -> None:
+    style = (PROJECT / "docs/static/narrow.css").read_text()
+    assert (site / "_static/narrow.css").read_text() == style
+    assert "_static/narrow.css" in (site / "docs/troubleshooting.html").read_text()
+
+
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_reference_has_every_command_and_option(site: Path, man_pages: Path, program: str) -> None:
     page = re.sub(r"<[^>]+>", "", (site / f"docs/commands/{program}.html").read_text())
