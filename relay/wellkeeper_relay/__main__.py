@@ -86,7 +86,7 @@ from wellkeeper_responder.settings import check_addresses, parse_mode
 def command(*, log_format: str, check_health: bool, **options: Any) -> None:  # noqa: ANN401 - what the callbacks made
     """Pass records from the issuer to the nodes of a fleet, from memory.
 
-    Everything in it is signed, and sealed where it is secret: the relay has no secrets and can forge nothing. After a
+    All records are signed, and secret ones are sealed: the relay has no secrets and can forge nothing. After a
     restart the issuer fills it again. --nodes and --fleet-key may be repeated. Each option can also be set by an
     environment variable, such as WELLKEEPER_RELAY_NODES for --nodes, with several values separated by spaces.
 

@@ -114,7 +114,7 @@ from wellkeeper_responder.start import DEFAULT_CONTROL
     type=click.FloatRange(0, MAX_SECONDS),
     default=0,
     show_default=True,
-    help="Let requests for unknown tokens wait so long for a publication: for clients that ask the CA too early.",
+    help="Let requests for unknown tokens wait this long for a publication, for clients that ask the CA too early.",
 )
 @click.option(
     "--log-format",

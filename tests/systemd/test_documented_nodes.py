@@ -142,7 +142,7 @@ async def remove_nodes(fleet: Fleet, page: Page) -> None:
     serial = await web1.until_served()
     screen = await web1.machine.terminal(page.next("--compromised"), "y\n")
     assert f"Needs 1 new certificate: {NAME}" in screen
-    assert f"revoked the versions before of {NAME}" in screen
+    assert f"revoked the previous versions of {NAME}" in screen
     assert await web1.served() != serial
     assert await web2.served() == serial
 

@@ -74,7 +74,7 @@ def update(name: str | None, config: Path | None, as_json: bool) -> None:
 
 @account.command(short_help="Replace the account key.")
 @ca_option
-@click.option("--abandon", is_flag=True, help="Delete the next key instead, and keep the present one.")
+@click.option("--abandon", is_flag=True, help="Delete the next key instead, and keep the current one.")
 @options.config_option
 @options.json_option
 def rollover(name: str | None, abandon: bool, config: Path | None, as_json: bool) -> None:

@@ -59,8 +59,8 @@ def backup(  # noqa: PLR0913 - the options
 ) -> None:
     """Write an encrypted backup of this issuer to FILE; '-' is standard output.
 
-    It has accounts, keys, state, settings, and all certificates, in the format of age (age-encryption.org). Keep the
-    private key or the passphrase elsewhere: nothing on this host can decrypt it. A daemon may run meanwhile. Without
+    It contains accounts, keys, state, settings, and all certificates, in the format of age (age-encryption.org). Keep
+    the private key or the passphrase elsewhere: nothing on this host can decrypt it. A daemon can keep running. Without
     recipients, it asks for a passphrase.
 
     Exit status: 0 written and verified, 1 another error, 2 usage or settings.

@@ -126,7 +126,7 @@ def add(identifiers: tuple[str, ...], config: Path | None, as_json: bool, **give
     """Add a certificate for the names NAME[,NAME…], obtain it, and show the lines for nginx.
 
     If a daemon runs, it obtains the certificate; otherwise this command does. While nginx does not answer challenges
-    for all names, the certificate waits, without an order. At the end, list what doctor reports about it.
+    for all names, the certificate waits, and nothing is ordered. At the end, list what doctor reports about it.
 
     Exit status: 0 success (or it waits), 1 it failed, 2 usage or settings.
     """

@@ -54,14 +54,14 @@ class _Given:
 @options.name_argument
 @click.option("--chain", type=_FILE, required=True, help="PEM file: the certificate first, then the intermediate ones.")
 @click.option("--key", type=_FILE, required=True, help="PEM file with the certificate's key.")
-@click.option("--force", is_flag=True, help="Install it although the installed one is newer.")
+@click.option("--force", is_flag=True, help="Install it even if the installed one is newer.")
 @options.config_option
 @options.json_option
 def deliver(name: str, config: Path | None, as_json: bool, **options_given: Any) -> None:  # noqa: ANN401
     """Install the certificate NAME that another ACME client obtained, and prove that nginx serves it, on all nodes.
 
-    The first time, NAME is added to the settings with source = "external": it is never ordered here. For deploy hooks:
-    with what is installed already, nothing changes.
+    The first time, NAME is added to the settings with source = "external": it is never ordered here. Delivering what is
+    already installed changes nothing, so deploy hooks may repeat it.
 
     Exit status: 0 success (or installed and not served yet), 1 it failed or waits, 2 usage or settings.
     """

@@ -14,7 +14,7 @@ _SECTIONS: Final = {
         "check": Place(
             "wellkeeper_issuer.commands.engine_check:check", "Try what issuer and nodes do with the engine."
         ),
-        "use": Place("wellkeeper_issuer.commands.engine_use:use", "Let the fleet use an engine, or none any more."),
+        "use": Place("wellkeeper_issuer.commands.engine_use:use", "Let the fleet use an engine, or stop using one."),
     }
 }
 

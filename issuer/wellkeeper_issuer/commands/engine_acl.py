@@ -24,7 +24,7 @@ def acl(url: str | None, node_user: str | None, config: Path | None, *, as_json:
     They have the issuer's user and the prefix of URL, such as rediss://USER@HOST:6379?prefix=NAME. By default, they
     have those of the settings.
 
-    The first run makes a password for each, in state_dir; the lines have only their SHA-256.
+    The first run creates a password for each, in state_dir; the lines contain only their SHA-256.
     """
     options.refuse_standbys(config)
     settings = options.read(config)

@@ -34,7 +34,7 @@ _file_type: Final = click.Path(path_type=Path, dir_okay=False, resolve_path=True
 
 @click.command()
 @click.argument("url", required=False)
-@click.option("--none", "is_none", is_flag=True, help="Use no engine any more: nodes follow only the relay again.")
+@click.option("--none", "is_none", is_flag=True, help="Stop using an engine: nodes follow only the relay again.")
 @click.option("--user", metavar="NAME", help="User of the issuer there.  [default: that of URL, wellkeeper-issuer]")
 @click.option("--password-file", type=_file_type, help="Its password.  [default: the one of 'engine acl']")
 @click.option("--node-user", metavar="NAME", help="User of the nodes there.  [default: wellkeeper-node]")

@@ -21,10 +21,10 @@ from wellkeeper_node.happened import Happened, What
 @options.config_option
 @options.json_option
 def prepare(kind: str, name: str | None, config: Path | None, *, as_json: bool) -> None:
-    """Make the next key of this KIND: publishing, fleet or account.
+    """Create the next key of this KIND: publishing, fleet or account.
 
-    'trust --write' adds it to the trust file beside the current one, which stays in use until 'key switch'. Without
-    --ca, the next account keys of all CAs are made. May be repeated.
+    'trust --write' adds it to the trust file next to the current one, which stays in use until 'key switch'. Without
+    --ca, the next account keys of all CAs are created. You can repeat this.
     """
     settings = options.read(config)
     made = list(_make(settings, KeyKind(kind), name))

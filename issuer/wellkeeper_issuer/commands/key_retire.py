@@ -28,9 +28,9 @@ _SIGNED_SECONDS: Final = 60.0
 @options.config_option
 @options.json_option
 def retire(kind: str, config: Path | None, *, force: bool, as_json: bool) -> None:
-    """Leave the former key of this KIND, publishing or fleet, out of the trust file from now on.
+    """Remove the former key of this KIND, publishing or fleet, from the trust file.
 
-    Waits for no renewal: the daemon signs with the current key, and another command that is at work is an error.
+    Does not wait for renewals: the daemon signs with the current key. It is an error if another command is running.
     """
     settings = options.read(config)
     is_retired = interrupts.run(_retire(settings, KeyKind(kind), is_forced=force))

@@ -23,7 +23,7 @@ from wellkeeper_node.settings.values import address_text
 @click.command()
 @click.argument("kind", metavar="KIND", type=click.Choice(KINDS))
 @ca_option
-@click.option("--force", is_flag=True, help="Leave nodes behind that do not trust the next key.")
+@click.option("--force", is_flag=True, help="Leave behind nodes that do not trust the next key.")
 @options.config_option
 @options.json_option
 def switch(kind: str, name: str | None, config: Path | None, *, force: bool, as_json: bool) -> None:

@@ -33,7 +33,7 @@ def add(  # noqa: PLR0913 - the options
 ) -> None:
     """Enrol the node NAME by its public LINE, which 'wellkeeper-node init' prints there.
 
-    May be repeated, also with other options. The node also needs node.toml with its name and relays, and trust.toml
+    You can repeat this, even with other options. The node also needs node.toml with its name and relays, and trust.toml
     with the values of 'wellkeeper trust --json'.
     """
     settings = options.read(config)

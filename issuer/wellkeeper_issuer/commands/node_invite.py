@@ -59,18 +59,28 @@ def _lifetime(_context: click.Context, _parameter: click.Parameter, value: str) 
     "relays",
     metavar="ADDRESS",
     multiple=True,
-    help="Address that the node dials, such as https://relay.example.org; may be repeated.  [default: fleet.listen]",
+    help="Address that the node dials, such as https://relay.example.org; repeatable.  [default: fleet.listen]",
 )
 @click.option(
-    "--uses", type=click.IntRange(1, _MOST_USES), help="Without a NAME: let so many nodes join, which name themselves."
+    "--uses",
+    type=click.IntRange(1, _MOST_USES),
+    help="Without a NAME: let this many nodes join, which choose their own names.",
 )
 @click.option(
-    "--for", "lifetime", metavar="TIME", default="1h", show_default=True, callback=_lifetime, help="Such as 12h or 30d."
+    "--for",
+    "lifetime",
+    metavar="TIME",
+    default="1h",
+    show_default=True,
+    callback=_lifetime,
+    help="How long the invite is valid, such as 12h or 30d.",
 )
 @click.option(
     "--ephemeral", is_flag=True, help="The nodes come and go: do not wait for them, and forget them after a day."
 )
-@click.option("--revoke", metavar="ID", help="End this invite: let no other node use it. The nodes that joined stay.")
+@click.option(
+    "--revoke", metavar="ID", help="Revoke this invite: no other node can use it. Nodes that have joined stay."
+)
 @options.config_option
 @options.json_option
 def invite(name: str | None, config: Path | None, *, as_json: bool, revoke: str | None, **given: Any) -> None:  # noqa: ANN401
@@ -79,8 +89,8 @@ def invite(name: str | None, config: Path | None, *, as_json: bool, revoke: str 
     The line is secret until it is used. Run 'wellkeeper-node join' on the node and paste it there. If a daemon runs, it
     lets the node join; otherwise this command waits for it.
 
-    With --uses, it is for as many nodes, which name themselves. Treat such a line like a private key: who has it gets
-    the certificates that it names. 'wellkeeper node invites' lists invites.
+    With --uses, it is for that many nodes, which choose their own names. Treat such a line like a private key: anyone
+    who has it gets the certificates that it names. 'wellkeeper node invites' lists invites.
     """
     settings = options.read(config)
     if revoke is not None:

@@ -28,7 +28,7 @@ _TITLES: Final = ("NODE", "STATE", "SEEN", "FOLLOWS", "ANSWERS", "CERTIFICATES")
 def list_nodes(config: Path | None, as_json: bool) -> None:
     """List the nodes that joined, and those that were invited by name.
 
-    'follows' is through what a node hears this issuer: relay, engine or both, as of its last report.
+    'follows' is how a node hears this issuer, by its last report: through the relay, the engine or both.
     'wellkeeper node invites' lists all invites, and 'wellkeeper status --nodes' shows what nodes have.
     """
     nodes, invites, seen = asyncio.run(_read(options.read(config, is_for_standbys=True)))

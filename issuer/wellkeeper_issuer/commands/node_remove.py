@@ -79,8 +79,8 @@ def remove(name: str, config: Path | None, *, as_json: bool, compromised: bool, 
     """Remove the node NAME: it gets no more tokens and certificates, and cannot join again with an invite for one node.
 
     What it has stays there and is valid until it expires. If someone else may have read its disk, use --compromised:
-    each certificate that the node could read is renewed with a new key, reuse_key or not; then its CA is asked to
-    revoke the versions before, to which no node ever goes back.
+    each certificate that the node could read is renewed with a new key, even with reuse_key; then its CA is asked to
+    revoke the previous versions, to which no node ever goes back.
 
     Exit status: 0 removed, 1 a certificate could not be replaced or revoked, 2 usage or settings.
     """
@@ -211,9 +211,9 @@ def outcome_lines(removed: Removed) -> Iterator[str]:
     """Yield what became of each certificate."""
     yield from map(results.to_text, removed.reports)
     if removed.revoked:
-        yield f"revoked the versions before of {', '.join(removed.revoked)}"
+        yield f"revoked the previous versions of {', '.join(removed.revoked)}"
     for name, error in removed.errors.items():
-        yield f"{name}: the versions before are not revoked: {error}"
+        yield f"{name}: the previous versions are not revoked: {error}"
 
 
 def _to_json(removal: _Removal, removed: Removed) -> dict[str, Any]:

@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--force", is_flag=True, help="Promote although the other issuer may work; asks in a terminal.")
+@click.option("--force", is_flag=True, help="Promote even if the other issuer may be working; asks in a terminal.")
 @click.option("--dry-run", is_flag=True, help="Show what this host knows about the other issuer; change nothing.")
 @options.config_option
 @options.json_option
 def promote(config: Path | None, *, force: bool, dry_run: bool, as_json: bool) -> None:
     """Make this standby the issuer, because the other one is lost.
 
-    Refused while this host's agent has heard that issuer within five minutes, through any relay in node.toml. Nothing
+    Refused if this host's agent has heard from that issuer within five minutes, through any relay in node.toml. Nothing
     that this node has is ordered again. Start nothing on the former host afterwards. If interrupted, run it again.
 
     Exit status: 0 promoted, 1 refused, or the state cannot be used, 2 usage or settings.

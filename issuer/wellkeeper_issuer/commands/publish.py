@@ -33,7 +33,7 @@ class _Publish(click.Command):
     "--without",
     metavar="NODE",
     multiple=True,
-    help="Leave out this node; may be repeated. For a node that is away for longer.",
+    help="Leave out this node, which is away for longer; repeatable.",
 )
 @options.config_option
 @options.json_option
@@ -49,8 +49,8 @@ def publish(  # noqa: PLR0913 - its arguments and options
     """Publish the token of another ACME client on all nodes, for hooks of certbot, lego, dehydrated and others.
 
     NAME is the identifier that the CA validates, KEY_AUTHORIZATION is TOKEN.THUMBPRINT, and - reads it from standard
-    input. Ends when every node that answers challenges serves the token through its own nginx. Otherwise, withdraw it
-    and fail. The account must be pinned, as for wellkeeper-publish, which does the same on this host alone.
+    input. Returns when every node that answers challenges serves the token through its own nginx. Otherwise, withdraws
+    it and fails. The account must be pinned, as for wellkeeper-publish, which does the same on this host alone.
 
     A token that is not withdrawn expires after half an hour.
 

@@ -53,7 +53,7 @@ def add(  # noqa: PLR0913 - the options
     user: str | None,
     as_json: bool,
 ) -> None:
-    """Make the publishing key of a client called NAME, and add it to the settings as a publisher.
+    """Create the publishing key of a client called NAME, and add it to the settings as a publisher.
 
     --account-key and --identifier may be repeated. A client with the publishing key and one of the accounts can obtain
     certificates for these names, and for no others. 'wellkeeper trust --write' lets the responder know.

@@ -19,7 +19,7 @@ _TITLES: Final = ("PUBLISHER", "TRUSTED", "ACCOUNTS", "NAMES")
 @options.config_option
 @options.json_option
 def list_publishers(config: Path | None, *, as_json: bool) -> None:
-    """List the publishers of the settings, and whether the trust file has each of them as it is there."""
+    """List the publishers of the settings, and whether the trust file agrees with them."""
     host = trust_file.find(options.read(config), settings_path(config))
     trusted = host.found.publishers if host.found else ()
     if as_json:

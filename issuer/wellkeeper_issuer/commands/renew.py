@@ -23,13 +23,13 @@ from wellkeeper_issuer.service import handover
 @click.command()
 @options.names_argument
 @click.option("--force", is_flag=True, help="Renew even certificates that are not due.")
-@click.option("--retry", is_flag=True, help="Retry failed certificates now; naming one does so, too.")
+@click.option("--retry", is_flag=True, help="Retry failed certificates now; naming one also retries it.")
 @click.option("--dry-run", is_flag=True, help="Rehearse: try a renewal without changing anything that is live.")
 @click.option(
     "--without",
     metavar="NODE",
     multiple=True,
-    help="Ask the CA although this node does not answer; may be repeated. For a node that is away for longer.",
+    help="Ask the CA although this node, which is away for longer, does not answer; repeatable.",
 )
 @options.staging_option
 @options.config_option

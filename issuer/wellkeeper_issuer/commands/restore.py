@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from wellkeeper_issuer.outside.backup.placing import Restoring
 
 _FORMER: Final = (
-    "Make sure that the former host's issuer does not run any more: it has the same accounts and certificates."
+    "Make sure that the issuer on the former host no longer runs: it has the same accounts and certificates."
 )
 _LOOK: Final = "Run 'wellkeeper status', and 'wellkeeper doctor' for what else this host needs."
 _RELAY: Final = (
@@ -66,7 +66,9 @@ class _Result:
     is_flag=True,
     help="Make this node a standby, until 'promote'; repeat it with each newer backup.",
 )
-@click.option("--dry-run", is_flag=True, help="Show what is inside, and what is in the way here; change nothing.")
+@click.option(
+    "--dry-run", is_flag=True, help="Show what is in the backup, and what is in the way here; change nothing."
+)
 @options.config_option
 @options.json_option
 def restore(  # noqa: PLR0913 - the options

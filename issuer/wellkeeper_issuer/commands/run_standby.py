@@ -88,7 +88,7 @@ def _show(state_dir: Path, found: Waits) -> None:
 
 async def _report(settings: Settings, standby: Standby) -> None:
     """Say what has happened, and what is left for a person."""
-    what = f"this host has taken over from the issuer on {standby.host}, which no node hears any more"
+    what = f"this host has taken over from the issuer on {standby.host}, which no node hears from any more"
     steps = " ".join(next_steps(standby, is_running=True))
     _log.warning("%s. %s", what, steps)
     try:

@@ -44,7 +44,7 @@ def setup(config: Path | None, as_json: bool, **given: Any) -> None:  # noqa: AN
     In a terminal it asks which names to get certificates for, waits until you have applied the changes, and obtains the
     certificates. Elsewhere, and with --json, it needs --certificate, and --agree-to-terms-of-service if the CA has
     terms; the daemon obtains the certificates once nginx answers challenges. Run it again at any time: it adds what is
-    missing, and certificates for other names. At the end, list what doctor reports.
+    missing, and certificates for new names. At the end, list what doctor reports.
 
     Exit status: 0 success, 1 nginx or a renewal failed, 2 usage or settings.
     """

@@ -75,7 +75,7 @@ class Issuers:
             yield f"waiting to take over: {self.watch.why}"
             return
         if self.lease is not None:
-            yield "'wellkeeper run' does not run here, so this standby does not take over by itself"
+            yield "'wellkeeper run' is not running here, so this standby will not take over"
         yield f"{NEXT}sudo wellkeeper promote, if that issuer is lost"
 
 

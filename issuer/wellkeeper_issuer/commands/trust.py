@@ -34,8 +34,12 @@ _FILE: Final = click.Path(path_type=Path, readable=False)
     help="Show the thumbprint of another client's account key (JWK, PEM or DER); with --write, pin the account.",
 )
 @click.argument("more_keys", nargs=-1, metavar="[FILE]...", type=_FILE)
-@click.option("--clients", is_flag=True, help="The same for all accounts that certbot, acme.sh, lego and others have.")
-@click.option("--home", "homes", multiple=True, type=_FILE, help="Look in this home directory, too, with --clients.")
+@click.option(
+    "--clients",
+    is_flag=True,
+    help="The same for all accounts of certbot, acme.sh, lego and other clients on this host.",
+)
+@click.option("--home", "homes", multiple=True, type=_FILE, help="With --clients, look in this home directory, too.")
 @click.option("--unpin", "unpinned", multiple=True, metavar="THUMBPRINT", help="With --write, unpin this account.")
 @options.config_option
 @options.json_option
@@ -53,11 +57,11 @@ def trust(  # noqa: PLR0913 - its options
     """Show what the responder must trust, and the nginx lines to copy.
 
     With --write, write it to the trust file (by default trust.toml beside the settings), and wait up to 5 seconds
-    until the responders have read it. One that does not run, or reads another file, is only noted.
+    until the responders have read it. One that is not running, or reads another file, is only mentioned.
 
-    --account-key and --clients show accounts of other ACME clients. With --write, they become account_thumbprints of
-    the settings first, and --unpin removes them there. A pinned account can get certificates for every name whose
-    tokens 'wellkeeper publish' publishes for it.
+    --account-key and --clients show accounts of other ACME clients. With --write, these accounts are first added to
+    account_thumbprints in the settings; --unpin removes an account from there. A pinned account can get certificates
+    for every name whose tokens 'wellkeeper publish' publishes for it.
     """
     if (more_keys and not first_keys) or (homes and not clients) or (unpinned and not write):
         raise click.UsageError("files need --account-key, --home needs --clients, and --unpin needs --write")

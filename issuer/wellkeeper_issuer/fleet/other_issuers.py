@@ -88,7 +88,7 @@ class OtherIssuers:
         if warning and warning != self._warning:
             _log.error("%s", warning)
         elif self._warning and not warning:
-            _log.info("no other issuer feeds this fleet any more")
+            _log.info("no other issuer feeds this fleet now")
         self._warning = warning
 
     async def hear_nodes(self) -> None:

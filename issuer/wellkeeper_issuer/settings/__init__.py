@@ -94,7 +94,7 @@ class Settings(Frozen):
         default=None,
         description=(
             "Group of the installed certificates and keys; with a group, keys have mode 0640 instead of 0600. By "
-            "default the group of the issuer. `renew` and the daemon also give it what is installed already, except "
+            "default the group of the issuer. `renew` and the daemon also give it what is already installed, except "
             "keys that another group may read."
         ),
     )
@@ -112,7 +112,7 @@ class Settings(Frozen):
     orders_per_second: PositiveNumber = Field(
         default=20.0,
         description=(
-            "Highest number of new orders per second, over all certificates. With one name each, the default causes "
+            "Maximum number of new orders per second, over all certificates. With one name each, the default causes "
             "half of the requests per second that Let's Encrypt accepts from one address: lower it if hosts share one."
         ),
     )
@@ -127,7 +127,7 @@ class Settings(Frozen):
         description="Commands around a renewal: lists, run without a shell. Environment variables describe the event.",
     )
     notifications: NotificationsSettings = Field(
-        default=NotificationsSettings(), description="Reports to you, by webhook and mail."
+        default=NotificationsSettings(), description="Reports for people, by webhook and mail."
     )
     heartbeat: HeartbeatSettings = Field(
         default=HeartbeatSettings(), description="A URL that is called while everything works, to notice a dead daemon."

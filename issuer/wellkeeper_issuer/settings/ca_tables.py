@@ -17,7 +17,7 @@ class LimitSettings(Frozen):
     scope: Scope = Field(
         description="Each of these has a count of its own at the CA; `exact set` is a set of identifiers."
     )
-    count: StrictInt = Field(ge=1, description="Highest number in any period of `seconds`.")
+    count: StrictInt = Field(ge=1, description="Maximum number in any period of `seconds`.")
     seconds: PositiveNumber = Field(description="Length of the period in seconds.")
     exempts_renewals: StrictBool = Field(
         default=False,

@@ -92,7 +92,7 @@ class MailSettings(Frozen):
     sender: Mailbox = Field(description="Address in `From`.")
     recipients: tuple[Mailbox, ...] = Field(min_length=1, description="Addresses in `To`.")
     events: Events = Field(default=_EVENTS, description=_ABOUT_EVENTS)
-    user: str | None = Field(default=None, description="User name at the server, if it wants one.")
+    user: str | None = Field(default=None, description="User name at the server, if it requires one.")
     password_file: AbsolutePath | None = Field(
         default=None, description="File with the user's password, read before each mail."
     )

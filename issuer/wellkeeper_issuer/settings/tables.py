@@ -94,9 +94,7 @@ class NginxSettings(Frozen):
             "certificates."
         ),
     )
-    reload_interval_seconds: Seconds = Field(
-        default=10.0, description="Least number of seconds from one reload to the next."
-    )
+    reload_interval_seconds: Seconds = Field(default=10.0, description="Minimum number of seconds between two reloads.")
     finishing_workers: StrictInt = Field(
         default=64,
         ge=1,

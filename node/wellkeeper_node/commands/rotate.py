@@ -16,7 +16,7 @@ def rotate(config: Path) -> None:
     """Replace the keys of this node.
 
     The agent offers the next keys in its reports, which the current key signs. It uses them once the issuer has
-    enrolled them: within seconds if both run, else later. May be repeated.
+    enrolled them: within seconds if both run, else later. You can repeat this.
     """
     state_dir = settings.read(config).state_dir
     for path in NodeKeys(state_dir).prepare():

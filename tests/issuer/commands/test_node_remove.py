@@ -18,5 +18,5 @@ async def test_certificate_that_the_ca_did_not_revoke_is_named(program: Program)
     removed = Removed((), ("b.example",), errors)
     assert removed.has_failed
     first, second = outcome_lines(removed)
-    assert first == "revoked the versions before of b.example"
-    assert second.startswith("a.example: the versions before are not revoked: ")
+    assert first == "revoked the previous versions of b.example"
+    assert second.startswith("a.example: the previous versions are not revoked: ")

@@ -35,7 +35,7 @@ def test_restored_host_has_everything(program: Program, backup: Backup) -> None:
     finished = backup.restore()
     assert finished.exit_code == 0, finished
     heading, first, *others = finished.out.splitlines()[-5:]
-    assert (heading, first[:40]) == ("Next steps:", "  1. Make sure that the former host's is")
+    assert (heading, first[:45]) == ("Next steps:", "  1. Make sure that the issuer on the former ")
     assert others == [
         "  2. Run 'wellkeeper status', and 'wellkeeper doctor' for what else this host needs.",
         f"  3. {services.sentence('enable --now', 'wellkeeper-responder')}",

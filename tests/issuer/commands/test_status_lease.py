@@ -65,7 +65,7 @@ def test_status_of_a_standby_without_a_daemon_says_that_it_does_not_take_over(
     *_, lease, standby, why, following = program.run("status").out.splitlines()
     assert lease.startswith("the engine cannot be asked who has its lease: ")
     assert standby.startswith("this host is a standby for the issuer on ")
-    assert why == "'wellkeeper run' does not run here, so this standby does not take over by itself"
+    assert why == "'wellkeeper run' is not running here, so this standby will not take over"
     assert following == "Next: sudo wellkeeper promote, if that issuer is lost"
     assert "this host is a standby" in program.run("reload").err
     write_watch(program.state_dir, Watch(SystemClock().now(), "why", is_expected=False))

@@ -101,7 +101,7 @@ async def test_issuer_continues_once_the_newer_one_is_silent(pair: Pair, caplog:
     pair.clock.advance(301)
     await pair.fleet.beat()
     assert await pair.listed() == ["manifest/fleet"]
-    assert "no other issuer feeds this fleet any more" in caplog.text
+    assert "no other issuer feeds this fleet now" in caplog.text
     await pair.fleet.others.check()
 
 

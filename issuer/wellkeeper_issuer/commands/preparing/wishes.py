@@ -41,7 +41,9 @@ _OPTIONS: Final = (
         help="nginx runs in another container, with the agent: the directory of its questions and answers.",
     ),
     click.option(
-        "--shared-pid-namespace", is_flag=True, help="nginx runs in another container of this pod, and gets signals."
+        "--shared-pid-namespace",
+        is_flag=True,
+        help="nginx runs in another container of this pod, and is reloaded by signals.",
     ),
     click.option(
         "--nginx-error-log",
