@@ -59,7 +59,7 @@ async def test_window_in_the_past_is_followed_at_once_and_the_new_order_names_wh
         await host.issuer.run_well("renew")
         before = certificate_id(host)
         await suggest(host, window(NOW - 2 * DAY, NOW - DAY))
-        assert "To do now: time to ask its CA for renewal info" in await why(host)
+        assert "Due now: time to ask its CA for renewal info" in await why(host)
         finished = await host.issuer.run_well("renew", "--json")
         (report,) = finished.json()["certificates"]
         assert (report["outcome"], report["reason"]) == (
@@ -138,7 +138,7 @@ async def test_ca_without_renewal_info_follows_the_lifetime(folder: Path) -> Non
         await host.issuer.run_well("renew")
         reported = await why(host)
         assert "two thirds of the lifetime will have passed at " in reported
-        assert "The CA has not suggested a window (RFC 9773) so far" in reported
+        assert "The CA has not yet suggested a window (RFC 9773)" in reported
         folders = CertificateFolders(host.issuer.certificates_dir)
         old = FakeCa(datetime.now(UTC) - timedelta(days=61)).pair(Identifier(IdentifierType.DNS, NAME))
         await folders.switch("web", await folders.write("web", old))

@@ -136,7 +136,7 @@ async def _follow(issuer: _User, nodes: _User) -> Finding:
     if seconds <= engines.CALL_SECONDS:
         return Finding("follow", Verdict.OK, "", cause)
     limit = f"issuer and nodes wait {engines.CALL_SECONDS * 1000:.0f} ms for a reply"
-    return Finding("follow", Verdict.WARN, "", f"{cause}; {limit}", "Use an engine that is nearer, or less busy.")
+    return Finding("follow", Verdict.WARN, "", f"{cause}; {limit}", "Use an engine that is closer or less busy.")
 
 
 async def _report(issuer: _User, nodes: _User) -> Finding:

@@ -86,7 +86,7 @@ async def _look_at_agent(settings: Settings, node: "NodeSettings") -> tuple[dict
     path = node.state_dir / STATUS_FILE
     shown = await StatusFile(node.name, node.state_dir).read()
     if shown is None or time.time() - path.stat().st_mtime > SILENT_SECONDS:
-        return {}, ["wellkeeper-node does not run here, so this host has not looked for the other issuer"]
+        return {}, ["wellkeeper-node is not running here, so this host has not listened for the other issuer"]
     return dict(shown.relays), [_doubt(message, settings) for message in shown.report.heartbeats]
 
 

@@ -178,7 +178,7 @@ async def _lines_of_certbot(source: _Source) -> tuple[list[CertbotLine], tuple[s
     try:
         return find_certbot_lines(await build.make_nginx(source.settings).files(), folder), ()
     except ReloadError as error:
-        return [], (f"{error.what}, so look yourself for lines that name {folder}: {error.why}",)
+        return [], (f"{error.what}, so look for lines that name {folder} yourself: {error.why}",)
 
 
 def _table(settings: Settings, one: Taken) -> dict[str, Any]:

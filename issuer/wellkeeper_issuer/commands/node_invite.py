@@ -30,7 +30,7 @@ from wellkeeper_node.clock import SystemClock
 from wellkeeper_node.happened import Happened, What
 from wellkeeper_node.wording import counted, format_time
 
-_WAITS: Final = "No daemon runs, so this command waits until the node has joined. Ctrl-C ends it."
+_WAITS: Final = "No daemon is running, so this command waits until the node has joined. Press Ctrl-C to stop."
 _WAITS_FOR_DAEMON: Final = f"No daemon runs, so no node can join yet. {services.sentence('start', 'wellkeeper')}"
 _MOST_USES: Final = 1000
 _LONGEST: Final = timedelta(days=90)

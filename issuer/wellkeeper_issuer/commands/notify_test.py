@@ -52,7 +52,7 @@ def _chosen(settings: Settings, name: str | None) -> Sequence[Target]:
     chosen = [one for one in targets if name in {None, one.name}]
     if not chosen:
         names = ", ".join(one.name for one in targets)
-        raise SettingsError(f"no target of notifications is named {name!r}", "", f"Write one of {names}.")
+        raise SettingsError(f"no notification target is named {name!r}", "", f"Write one of {names}.")
     return chosen
 
 

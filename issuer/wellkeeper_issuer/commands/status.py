@@ -37,7 +37,7 @@ _Ranked = Sequence[tuple[Condition, Shown]]
 _TITLES: Final = ("STATE", "NAME", "EXPIRES", "RENEWS", "NOTE")
 # One screen: more certificates are summarised in a terminal, the healthy ones first.
 _SHOWN_CERTIFICATES: Final = 40
-_OLD_DAEMON: Final = "The daemon runs another version than the installed one."
+_OLD_DAEMON: Final = "The daemon is running a different version from the installed one."
 # Only limits that are nearly used up are shown; --json has all.
 _SHOWN_BUDGETS: Final = 10
 # From this width on, a terminal has room for dates.

@@ -80,7 +80,7 @@ def _what(settings: Settings, shown: Shown, now: datetime, under_way: Container[
     names = ", ".join(idn.describe(one.value) for one in shown.lineage.identifiers)
     yield f"Certificate {shown.lineage.name} is configured for {names}."
     if shown.lineage.name in under_way:
-        yield "A renewal is under way."
+        yield "A renewal is in progress."
     status, certificate = shown.status, shown.certificate
     if status.version is None:
         yield "No certificate is installed yet."
@@ -100,7 +100,7 @@ def _what(settings: Settings, shown: Shown, now: datetime, under_way: Container[
 def _when(schedule: Schedule, now: datetime) -> Iterator[str]:
     """State the time of renewal and the rule that set it; `now` may be later than both."""
     rule = explain(schedule, now)
-    yield f"It is renewed from {format_time(schedule.renew_at)} on ({distance(schedule.renew_at, now)}): {rule}."
+    yield f"It will be renewed from {format_time(schedule.renew_at)} on ({distance(schedule.renew_at, now)}): {rule}."
     if schedule.explanation_url and schedule.explanation_url not in rule:
         yield f"The CA explains its window at {schedule.explanation_url}."
     if schedule.rule in {Rule.REVOKED, Rule.RESTORED}:
@@ -108,12 +108,12 @@ def _when(schedule: Schedule, now: datetime) -> Iterator[str]:
     if not schedule.directory_url:
         yield "Wellkeeper cannot ask for renewal info (RFC 9773): it does not know which CA issued this certificate."
     elif schedule.certificate_id is None:
-        yield "Wellkeeper cannot ask for renewal info (RFC 9773): the certificate names no authority key."
+        yield "Wellkeeper cannot ask for renewal info (RFC 9773): the certificate does not name its authority key."
     elif schedule.unanswered:
         times = times_in_a_row(schedule.unanswered)
         yield f"The CA gave no usable renewal info (RFC 9773) {times}{_again(schedule, now)}."
     elif schedule.rule is Rule.LIFETIME:
-        yield f"The CA has not suggested a window (RFC 9773) so far{_again(schedule, now)}."
+        yield f"The CA has not yet suggested a window (RFC 9773){_again(schedule, now)}."
     else:
         yield f"The window is from the CA's last renewal info (RFC 9773){_again(schedule, now)}."
 
@@ -161,7 +161,7 @@ def _next(seen: Overview, shown: Shown, *, is_outdated: bool) -> str:
     worker = daemon or "the next 'wellkeeper renew' (no daemon is running)"
     if status.is_waiting and status.next_try_at is not None:
         return (
-            f"To do: {status.to_do}. Next try: {format_time(status.next_try_at)}, by {worker}."
+            f"Due: {status.to_do}. Next try: {format_time(status.next_try_at)}, by {worker}."
             f" Run 'wellkeeper renew {name}' to retry now."
         )
     if status.state is State.NOT_SERVED and status.to_do:
@@ -170,8 +170,8 @@ def _next(seen: Overview, shown: Shown, *, is_outdated: bool) -> str:
             f" nginx. Next check: {'within minutes' if daemon else 'any time'}, by {worker}."
         )
     if status.to_do and not daemon:
-        return f"To do now: {status.to_do}. Run 'wellkeeper renew {name}'."
+        return f"Due now: {status.to_do}. Run 'wellkeeper renew {name}'."
     if status.to_do:
         when = "once it has read these settings; run 'wellkeeper reload'" if is_outdated else "within a minute"
-        return f"To do now: {status.to_do}; {daemon} does it {when}."
+        return f"Due now: {status.to_do}; {daemon} does it {when}."
     return f"Nothing to do before {format_time(status.wake_at)}; then it is up to {worker}."

@@ -69,7 +69,7 @@ async def check_daemon(answer: Mapping[str, Any] | None, digest: str | None, bui
     if answer.get("build") != build:
         cause = "the installed program changed since the daemon was started"
         found.append(Finding(DAEMON_STATE, Verdict.WARN, "", cause, services.sentence("restart", "wellkeeper")))
-    fact = f"the daemon (pid {answer.get('pid')}) has the present settings and version"
+    fact = f"the daemon (pid {answer.get('pid')}) has the current settings and version"
     return found or [Finding(DAEMON_STATE, Verdict.OK, "", fact)]
 
 

@@ -194,7 +194,7 @@ def _proven(stored: Stored, invite: OpenInvite | None, now: datetime) -> tuple[J
     except ValueError as error:
         raise FleetError(what, f"its request is not valid: {error}") from error
     if not request.is_from(invite.secret):
-        raise FleetError(what, "the request was made without the invite, or changed on its way", _again(invite))
+        raise FleetError(what, "the request was made without the invite, or changed in transit", _again(invite))
     if invite.is_reusable and records.node_of(stored.key) != joining.exchange_of(invite.id, request.signing_key):
         raise FleetError(f"node {request.node!r} could not join", _OLD_RELAY, _RESTART)
     return request, invite

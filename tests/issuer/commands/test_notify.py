@@ -82,7 +82,7 @@ def test_result_is_json(program: Program, mailbox: Mailbox) -> None:
 def test_unknown_target_is_refused_with_the_known_ones(program: Program, mailbox: Mailbox) -> None:
     finished = program.run("notify", "test", "chta")
     assert (finished.exit_code, mailbox.got) == (2, [])
-    assert "no target of notifications is named 'chta'\n  Write one of chat, admin." in finished.err
+    assert "no notification target is named 'chta'\n  Write one of chat, admin." in finished.err
 
 
 def test_settings_without_a_target_are_refused(program: Program) -> None:

@@ -122,9 +122,9 @@ def test_promotion_is_refused_while_the_other_issuer_is_heard(program: Program, 
 def test_agent_that_does_not_run_is_a_reason_to_refuse(program: Program, node: Node) -> None:
     at = time.time() - 200
     os.utime(node.status, (at, at))
-    assert "wellkeeper-node does not run here" in program.run("promote").err
+    assert "wellkeeper-node is not running here" in program.run("promote").err
     node.status.unlink()
-    assert "wellkeeper-node does not run here" in program.run("promote").err
+    assert "wellkeeper-node is not running here" in program.run("promote").err
     assert node.is_standby
 
 

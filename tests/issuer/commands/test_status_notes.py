@@ -44,7 +44,7 @@ def test_interrupted_renewal_is_shown_as_under_way(program: Program) -> None:
     program.configure(NAME)
     write(program, lambda state: state.attempts.record_attempt(ATTEMPT))
     assert line(program) == f"missing  {NAME}  -  -  renewal under way"
-    assert "A renewal is under way." in program.run("why", NAME).out
+    assert "A renewal is in progress." in program.run("why", NAME).out
 
 
 def test_failed_forced_renewal_of_a_certificate_not_due_is_not_failing(program: Program, ca: FakeCa) -> None:

@@ -70,7 +70,7 @@ def test_missing_certificate_is_explained(program: Program) -> None:
     assert reported(program) == [
         f"Certificate {NAME} is configured for {NAME}.",
         "No certificate is installed yet.",
-        f"To do now: no certificate yet. Run 'wellkeeper renew {NAME}'.",
+        f"Due now: no certificate yet. Run 'wellkeeper renew {NAME}'.",
     ]
 
 
@@ -80,7 +80,7 @@ def test_served_certificate_is_explained(program: Program) -> None:
         f"Certificate {NAME} is configured for {NAME}.",
         f"Version {version} is live: {ISSUED}.",
         "nginx serves it.",
-        f"It is renewed from {at(RENEWED)} on (in 59 days): {WINDOW} (see https://ca.example/why).",
+        f"It will be renewed from {at(RENEWED)} on (in 59 days): {WINDOW} (see https://ca.example/why).",
         f"The window is from the CA's last renewal info (RFC 9773); Wellkeeper asks again at {at(NOW + HOUR)}.",
         f"Nothing to do before {at(NOW + HOUR)}; then it is up to {NEXT_RUN}.",
     ]
@@ -95,7 +95,7 @@ def test_served_certificate_is_explained(program: Program) -> None:
         ),
         (
             replace(schedule(""), certificate_id=None),
-            "Wellkeeper cannot ask for renewal info (RFC 9773): the certificate names no authority key.",
+            "Wellkeeper cannot ask for renewal info (RFC 9773): the certificate does not name its authority key.",
         ),
         (
             replace(schedule(""), unanswered=1),
@@ -107,7 +107,7 @@ def test_served_certificate_is_explained(program: Program) -> None:
         ),
         (
             replace(schedule(""), rule=Rule.LIFETIME, window=None),
-            f"The CA has not suggested a window (RFC 9773) so far; Wellkeeper asks again at {at(NOW + HOUR)}.",
+            f"The CA has not yet suggested a window (RFC 9773); Wellkeeper asks again at {at(NOW + HOUR)}.",
         ),
         (
             replace(schedule(""), window=Window(UNTIL, UNTIL + HOUR)),
@@ -137,7 +137,7 @@ def test_certificate_that_must_be_replaced_has_no_next_renewal_info_request(
 ) -> None:
     served(program, replace(schedule(""), rule=rule, renew_at=NOW, ask_at=None, window=None, explanation_url=None))
     sentences = reported(program)
-    assert sentences[-1] == f"To do now: {reason}. Run 'wellkeeper renew {NAME}'."
+    assert sentences[-1] == f"Due now: {reason}. Run 'wellkeeper renew {NAME}'."
     assert "RFC 9773" not in " ".join(sentences)
 
 
@@ -159,7 +159,7 @@ def test_failure_and_the_delay_of_the_next_try_are_explained(program: Program) -
         f"Wellkeeper sends no orders to the CA test until {at(NOW + 3 * HOUR)}: busy.",
         f"The read-back through nginx fails; from {at(NOW + 2 * HOUR)} on, Wellkeeper asks the CA anyway.",
         f"The last rehearsal, at {at(NOW)}, failed: nginx -t.",
-        f"To do: {due}. Next try: {at(NOW + 3 * HOUR)}, by {NEXT_RUN}. Run 'wellkeeper renew {NAME}' to retry now.",
+        f"Due: {due}. Next try: {at(NOW + 3 * HOUR)}, by {NEXT_RUN}. Run 'wellkeeper renew {NAME}' to retry now.",
     ]
     found = program.run("why", NAME, "--json").json()
     assert (found["name"], found["version"], found["why"]) == (NAME, version, reported(program))
@@ -200,7 +200,7 @@ def test_placeholder_is_explained(program: Program) -> None:
     version = install(program, make_self_signed([dns(NAME)], 7, NOW))
     assert reported(program)[1:] == [
         f"The live version {version} is a placeholder.",
-        f"To do now: only a self-signed placeholder is installed. Run 'wellkeeper renew {NAME}'.",
+        f"Due now: only a self-signed placeholder is installed. Run 'wellkeeper renew {NAME}'.",
     ]
 
 
@@ -227,7 +227,7 @@ def test_running_daemon_is_mentioned(program: Program) -> None:
             return (await asyncio.to_thread(program.run, "why", NAME)).out
 
     who = f"the daemon (pid {os.getpid()}) does it within a minute"
-    assert f"To do now: no certificate yet; {who}." in asyncio.run(look())
+    assert f"Due now: no certificate yet; {who}." in asyncio.run(look())
 
 
 @pytest.mark.parametrize("is_configured", [True, False])

@@ -73,7 +73,7 @@ def test_doctor_reports_the_target_that_fails(failing_for: Program) -> None:
 
 def test_doctor_skips_what_the_settings_or_the_state_lack(program: Program) -> None:
     program.configure(NAME)
-    assert cause_of(program) == ["the settings have no target of notifications"]
+    assert cause_of(program) == ["no notification targets are configured"]
     program.configure(NAME, more=CHAT)
     program.make_keys()
     (program.state_dir / "state.db").write_bytes(b"nothing of ours" * 100)

@@ -97,7 +97,7 @@ async def _rehearsals(context: CheckContext) -> Sequence[Finding]:
 async def _notifications(context: CheckContext) -> Sequence[Finding]:
     settings, now = context.settings, SystemClock().now()
     if not settings.notifications.names:
-        raise NotCheckedError("the settings have no target of notifications")
+        raise NotCheckedError("no notification targets are configured")
     need_owner(settings.state_dir)
     try:
         async with build.state_to_read(settings) as state:

@@ -137,7 +137,7 @@ def _problems(view: View) -> Iterator[Problem]:
         yield Problem("No daemon runs.", services.sentence("start", "wellkeeper"))
     if is_restart_needed(view.daemon):
         restart = services.sentence("restart", "wellkeeper")
-        yield Problem("The daemon runs another version than the installed one.", restart)
+        yield Problem("The daemon is running a different version from the installed one.", restart)
     if view.is_outdated:
         yield Problem(OUTDATED)
     if view.nginx is not None and view.nginx.problem:

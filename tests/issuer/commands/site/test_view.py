@@ -23,7 +23,7 @@ UNSEEN = NodeStatus("web2", True, NOW, NOW - timedelta(hours=2), "1", 0.0, 1, 1,
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"daemon": {"build": "another"}}, "The daemon runs another version than the installed one."),
+        ({"daemon": {"build": "another"}}, "The daemon is running a different version from the installed one."),
         ({"daemon": {"endpoint_problem": "cannot listen"}}, "cannot listen"),
         ({"daemon": {"findings": [FINDING]}}, "doctor: web: no <AAAA> record"),
         ({"daemon": {"findings": [{**FINDING, "subject": ""}]}}, "doctor: no <AAAA> record"),
