@@ -8,7 +8,7 @@ from typing import Final
 
 import click
 
-from wellkeeper_client import streams
+from wellkeeper_client import streams, working_directory
 from wellkeeper_issuer.commands.terminal import errors, json_output, options
 from wellkeeper_issuer.commands.terminal.interrupts import Terminated
 from wellkeeper_issuer.commands.terminal.lazy import LazyGroup, Place
@@ -150,6 +150,9 @@ def _exit_status(arguments: Sequence[str]) -> int:
             WellkeeperError(what, why, "Run 'pip install wellkeeper' to install everything."), is_json=is_json
         )
     except Exception as error:
+        if isinstance(error, FileNotFoundError) and working_directory.is_deleted():
+            why, remedy = working_directory.WHY, working_directory.REMEDY
+            return _report(WellkeeperError(working_directory.WHAT, why, remedy), is_json=is_json)
         if not is_json:
             raise
         json_output.print_json({"error": errors.to_json(error)})

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from wellkeeper_client import health, streams, wire
+from wellkeeper_client import health, streams, wire, working_directory
 from wellkeeper_client.trust_file import Trust
 from wellkeeper_responder import service
 from wellkeeper_responder.holds import MAX_SECONDS
@@ -141,6 +141,8 @@ def command(*, log_format: str, check_health: bool, **options: Any) -> None:  # 
     if check_health:
         sys.exit(health.check("responder", str(options["control"][0])))
     trust_path = options.pop("trust_path")
+    if trust_path and not trust_path.is_absolute() and working_directory.is_deleted():
+        raise click.UsageError(working_directory.MESSAGE)
     settings = _settings(options, has_trust_file=trust_path is not None)
     set_up(log_format)
     sys.exit(asyncio.run(service.run(settings, trust_path.absolute() if trust_path else None)))

@@ -26,7 +26,7 @@ from wellkeeper_node.agent.shown import StatusFile
 from wellkeeper_node.certificates.folders import CertificateFolders
 from wellkeeper_node.certificates.placeholders import make_self_signed
 from wellkeeper_node.clock import SystemClock
-from wellkeeper_node.commands.options import config_option, own_history, state_dir_option
+from wellkeeper_node.commands.options import absolute, config_option, own_history, state_dir_option
 from wellkeeper_node.deliver.install import install
 from wellkeeper_node.errors import FleetError
 from wellkeeper_node.happened import Happened, What
@@ -81,7 +81,7 @@ class _Places:
     type=click.Path(path_type=Path, file_okay=False),
     default=NodeSettings.__dataclass_fields__["certificates_dir"].default,
     show_default=True,
-    callback=lambda _context, _parameter, value: Path.cwd() / value,
+    callback=absolute,
     help="Directory for nginx to read: live/NAME and archive/NAME/VERSION.",
 )
 @click.option("--certificates-group", "group", metavar="GROUP", help="Group that may read the certificates' keys.")
