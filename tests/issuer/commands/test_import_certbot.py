@@ -211,4 +211,4 @@ def test_nginx_that_cannot_be_asked_is_reported(program: Program, etc: Path) -> 
     program.make_keys()
     finished = program.run("import", "certbot", str(etc))
     assert finished.exit_code == 0
-    assert f"look yourself for lines that name {etc}" in finished.out
+    assert f"look for lines that name {etc} yourself" in finished.out
