@@ -23,6 +23,7 @@ _DEFAULT_PORT: Final = 80
 # They decide by variables, or by a program.
 _MAY_REFUSE: Final = re.compile(r"if|internal|perl|js_access|modsecurity|access_by_lua\w*")
 _LOCAL: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+_WHOLE_INTERNET: Final = frozenset({"0.0.0.0/0", "::/0"})
 _INCLUDE: Final = "Include snippets/wellkeeper/status.conf in a server block with ssl"
 
 
@@ -112,12 +113,21 @@ def _judged(chain: Chain) -> Finding:
 
 def _is_protected(chain: Chain) -> bool:
     """Return whether not every client gets an answer: nginx asks who it is, or names the clients that do."""
-    rules = [inner for block in reversed(chain) if (inner := _rules(block))]
-    names_clients = bool(rules) and any(one.name == "deny" and one.arguments == ("all",) for one in rules[0])
-    if rules and not names_clients and value(chain, "satisfy", "all") == "any":
-        return False  # what is not denied is allowed, without a password
-    asks = any(value(chain, name, "off") != "off" for name in _asking(chain))
-    return asks or names_clients or value(chain, "ssl_verify_client", "off") == "on" or _hosts(chain) <= _LOCAL
+    if _hosts(chain) <= _LOCAL or value(chain, "ssl_verify_client", "off") == "on":
+        return True
+    rule = _rule_for_everyone(chain)
+    if rule == "allow" and value(chain, "satisfy", "all") == "any":
+        return False  # without a password
+    return rule == "deny" or any(value(chain, name, "off") != "off" for name in _asking(chain))
+
+
+def _rule_for_everyone(chain: Chain) -> str:
+    """Return the name of the first `allow` or `deny` that fits everyone, where nginx stops; "" without one."""
+    rules: Sequence[Directive] = next((inner for block in reversed(chain) if (inner := _rules(block))), ())
+    for one in rules:
+        if one.arguments == ("all",) or (one.name == "allow" and _WHOLE_INTERNET.issuperset(one.arguments)):
+            return one.name
+    return ""
 
 
 def _doubt(chain: Chain) -> str:

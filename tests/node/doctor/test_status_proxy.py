@@ -60,7 +60,14 @@ async def test_our_snippet_asks_for_a_password() -> None:
         pytest.param(f"auth_request /ask; location /w/ {{ {PASS} }}", Verdict.OK, id="another server decides"),
         pytest.param(f"location /w/ {{ allow 10.0.0.1; deny all; {PASS} }}", Verdict.OK, id="chosen clients"),
         pytest.param(f"location /w/ {{ deny 10.0.0.1; {PASS} }}", Verdict.FAIL, id="all but one"),
-        pytest.param(f"satisfy any; location /w/ {{ {ASKS} deny 10.0.0.1; {PASS} }}", Verdict.FAIL, id="any"),
+        pytest.param(f"location /w/ {{ allow all; deny all; {PASS} }}", Verdict.FAIL, id="all allowed first"),
+        pytest.param(f"location /w/ {{ allow 0.0.0.0/0; deny all; {PASS} }}", Verdict.FAIL, id="all of IPv4 allowed"),
+        pytest.param(f"deny all; location /w/ {{ allow all; {PASS} }}", Verdict.FAIL, id="denied outside only"),
+        pytest.param(f"satisfy any; location /w/ {{ {ASKS} deny 10.0.0.1; {PASS} }}", Verdict.OK, id="any, one denied"),
+        pytest.param(
+            f"satisfy any; location /w/ {{ {ASKS} allow 10.0.0.1; {PASS} }}", Verdict.OK, id="any, one allowed"
+        ),
+        pytest.param(f"satisfy any; location /w/ {{ {ASKS} allow all; {PASS} }}", Verdict.FAIL, id="any, all allowed"),
         pytest.param(f"satisfy any; deny all; location /w/ {{ {ASKS} {PASS} }}", Verdict.OK, id="any, all denied"),
         pytest.param(f"ssl_verify_client on; location /w/ {{ {PASS} }}", Verdict.OK, id="client certificates"),
         pytest.param(f"location /a/ {{ {ASKS} location /a/w/ {{ {PASS} }} }}", Verdict.OK, id="nested"),
