@@ -105,7 +105,9 @@ def _judged(chain: Chain) -> Finding:
         cause = "anyone can read the names and states of all certificates: this location asks for no password"
         fix = f"Add 'auth_basic Wellkeeper;' and 'auth_basic_user_file FILE;' to it, {_reload()}."
         return Finding(PROXY, Verdict.FAIL, "", cause, fix, place)
-    if not _has_tls(chain):
+    if not _asks(chain):
+        return Finding(PROXY, Verdict.OK, "", f"{place} answers only some clients")
+    if not _has_tls(chain) and not _is_local(chain):
         cause = "the location is in a server block without ssl, so passwords are sent unencrypted"
         return Finding(PROXY, Verdict.WARN, "", cause, f"{_INCLUDE}, not here.", place)
     return Finding(PROXY, Verdict.OK, "", f"{place} asks for a password")
@@ -113,12 +115,24 @@ def _judged(chain: Chain) -> Finding:
 
 def _is_protected(chain: Chain) -> bool:
     """Return whether not every client gets an answer: nginx asks who it is, or names the clients that do."""
-    if _hosts(chain) <= _LOCAL or value(chain, "ssl_verify_client", "off") == "on":
+    if _is_local(chain) or value(chain, "ssl_verify_client", "off") == "on":
         return True
     rule = _rule_for_everyone(chain)
     if rule == "allow" and value(chain, "satisfy", "all") == "any":
         return False  # without a password
-    return rule == "deny" or any(value(chain, name, "off") != "off" for name in _asking(chain))
+    return rule == "deny" or _asks(chain)
+
+
+def _is_local(chain: Chain) -> bool:
+    """Return whether only this host connects; by the PROXY protocol, a proxy here connects for others."""
+    server = next(one for one in chain if one.name == "server")
+    has_proxy = any(one.name == "listen" and "proxy_protocol" in one.arguments for one in server.block)
+    return _hosts(chain) <= _LOCAL and not has_proxy
+
+
+def _asks(chain: Chain) -> bool:
+    """Return whether a client must have a password, a token or another server's consent."""
+    return any(value(chain, name, "off") != "off" for name in _asking(chain))
 
 
 def _rule_for_everyone(chain: Chain) -> str:

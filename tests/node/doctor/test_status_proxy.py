@@ -89,6 +89,8 @@ async def test_location_needs_what_keeps_strangers_out(lines: str, verdict: Verd
         ("127.0.0.1:443 ssl", Verdict.OK),
         ("unix:/run/status.sock ssl", Verdict.OK),
         ("[::1]:443 ssl", Verdict.OK),
+        ("127.0.0.1:443 ssl proxy_protocol", Verdict.WARN),
+        ("unix:/run/web.sock ssl proxy_protocol", Verdict.FAIL),
         ("10.0.0.1:443 ssl", Verdict.WARN),
         ("10.0.0.1:443 ssl; listen 443 ssl", Verdict.FAIL),
         ("www.example.org:443 ssl", Verdict.FAIL),
@@ -102,9 +104,17 @@ async def test_location_without_a_password_is_judged_by_who_can_reach_it(listen:
 
 async def test_password_over_plain_http_is_a_warning() -> None:
     lines = f"location /w/ {{ {ASKS} {PASS} }}"
-    for listen, verdict in (("80", Verdict.WARN), ("443 ssl", Verdict.OK)):
+    for listen, verdict in (("80", Verdict.WARN), ("443 ssl", Verdict.OK), ("127.0.0.1:80", Verdict.OK)):
         (found,) = await proxy(server(lines, listen=listen))
         assert found.verdict is verdict
+
+
+@pytest.mark.parametrize(
+    ("listen", "lines"), [("127.0.0.1:80", ""), ("80", "allow 10.0.0.1; deny all;"), ("443 ssl", "deny all;")]
+)
+async def test_location_that_asks_for_no_password_is_not_said_to(listen: str, lines: str) -> None:
+    (found,) = await proxy(server(f"location /w/ {{ {lines} {PASS} }}", listen=listen))
+    assert (found.verdict, found.cause) == (Verdict.OK, f"{FILE}:4 answers only some clients")
 
 
 @pytest.mark.parametrize(
