@@ -66,7 +66,7 @@ def _target(url: str) -> str:
     rest = url.partition("://")[2]
     if rest.startswith("unix:"):
         return f"unix:{rest.removeprefix('unix:').partition(':')[0]}"
-    return rest.partition("/")[0]
+    return re.split(r"[/?]|(?<!:)\$", rest, maxsplit=1)[0]  # a variable after a colon is the port
 
 
 def _is_same(target: str, address: str) -> bool:
@@ -82,7 +82,7 @@ def _split(address: str) -> tuple[str | None, int]:
     try:
         found = urlsplit(f"//{address}")
         port = found.port or _DEFAULT_PORT
-    except ValueError:  # it has variables
+    except ValueError:  # its port is a variable
         return None, 0
     return found.hostname, port
 

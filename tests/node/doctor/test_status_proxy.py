@@ -122,6 +122,9 @@ async def test_location_that_asks_for_no_password_is_not_said_to(listen: str, li
     [
         (f"http://{TCP}", TCP, True),
         ("http://localhost:9908/", TCP, True),
+        ("http://127.0.0.1:9908$request_uri", TCP, True),
+        ("http://wellkeeper$request_uri", TCP, True),
+        ("http://127.0.0.1:9908?$args", TCP, True),
         ("http://127.0.0.1:9908", "0.0.0.0:9908", True),
         ("http://10.0.0.1:9908", "10.0.0.1:9908", True),
         ("http://[::1]:9908", "[::1]:9908", True),
