@@ -26,6 +26,7 @@ class Mailbox:
         self.recipients: list[str] = []
         self.logins: list[str] = []
         self.answer, self.quit_answer = "250 OK", "221 Bye"
+        self.unknown_answer = "550 no such user"
         self.data_seconds = 0.0
         self.port = 0
         self.at_data: Callable[[], None] = lambda: None
@@ -45,7 +46,7 @@ class Mailbox:
 
     async def handle_RCPT(self, _server: Any, _session: Any, envelope: Any, address: str, _options: Any) -> str:  # noqa: ANN401, N802 - of aiosmtpd
         if address.startswith("unknown@"):
-            return "550 no such user"
+            return self.unknown_answer
         envelope.rcpt_tos.append(address)
         return "250 OK"
 

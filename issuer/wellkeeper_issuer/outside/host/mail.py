@@ -10,7 +10,7 @@ import smtplib
 import ssl
 import threading
 from base64 import b64encode
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from email.message import EmailMessage
@@ -67,7 +67,7 @@ class Mail:
             async with asyncio.timeout(self.whole_seconds):
                 await _on_thread(lambda: self._deliver(mail, password))
         except (smtplib.SMTPException, OSError, ValueError) as error:
-            raise self._error(message, masked(_why(error), "", self._sent_as(password))) from error
+            raise self._error(message, _why(error, tuple(self._sent_as(password)))) from error
 
     def _sent_as(self, password: str) -> Iterator[str]:
         """Yield the password in the forms that AUTH has, which a server may repeat."""
@@ -93,7 +93,7 @@ class Mail:
             server.close()
         for recipient, (code, text) in refused.items():
             # The others have it: another try would be a second mail for them.
-            _log.error("mail to %s was refused: %s", recipient, _answer(code, text))
+            _log.error("mail to %s was refused: %s", recipient, _answer(code, text, tuple(self._sent_as(password))))
 
     def _connected(self, context: ssl.SSLContext | None) -> smtplib.SMTP:
         host, port = self.server
@@ -133,26 +133,31 @@ def _wait_at_most(seconds: float, server: smtplib.SMTP) -> None:
         server.sock.settimeout(seconds)
 
 
-def _why(error: Exception) -> str:
-    """Return the server's own words."""
+def _why(error: Exception, secrets: Sequence[str]) -> str:
+    """Return the server's own words, without the secrets."""
     # smtplib reports silence as a connection that was closed.
     if isinstance(error, TimeoutError) or isinstance(error.__context__, TimeoutError):
         return "it did not answer in time"
     if isinstance(error, smtplib.SMTPRecipientsRefused):
         code, text = next(iter(error.recipients.values()))
-        return _answer(code, text)
+        return _answer(code, text, secrets)
     if isinstance(error, smtplib.SMTPResponseException):
-        return _answer(error.smtp_code, error.smtp_error)
+        return _answer(error.smtp_code, error.smtp_error, secrets)
     if isinstance(error, UnicodeError):  # its text has a character of the password
         return "its user or password has characters that are not ASCII"
-    if isinstance(error, ssl.SSLError):  # it has numbers of its own
-        return one_line(str(error), _SHOWN)
+    if isinstance(error, ssl.SSLError | smtplib.SMTPException):  # they have numbers of their own, or the server's words
+        return _shown(str(error), secrets)
     return words(error)
 
 
-def _answer(code: int, text: bytes | str) -> str:
-    shown = text.decode(errors="replace") if isinstance(text, bytes) else text
-    return f"it answered with {code}: {one_line(shown, _SHOWN)}"
+def _answer(code: int, text: bytes | str, secrets: Sequence[str]) -> str:
+    decoded = text.decode(errors="replace") if isinstance(text, bytes) else text
+    return f"it answered with {code}: {_shown(decoded, secrets)}"
+
+
+def _shown(text: str, secrets: Sequence[str]) -> str:
+    """Return the text in one short line; a secret that was shortened first could not be masked."""
+    return one_line(masked(text, "", secrets), _SHOWN)
 
 
 async def _on_thread(work: Callable[[], None]) -> None:

@@ -122,6 +122,31 @@ async def test_server_that_repeats_the_password_does_not_reveal_it(mailbox: Mail
     mailbox.answer = f"554 wrong: {PASSWORD} {' '.join(sent)}"
     given = replace(to(mailbox), password_file=tmp_path / "password")
     assert "it answered with 554: wrong: … … " in await failure_of(given)
+    mailbox.answer = f"554 {'x' * 190} {PASSWORD}"  # shown in part
+    assert PASSWORD[:3] not in await failure_of(given)
+
+
+async def test_refusal_of_one_recipient_does_not_reveal_the_password(
+    mailbox: Mailbox, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "password").write_text(f"{PASSWORD}\n")
+    mailbox.unknown_answer = f"550 not with {PASSWORD}"
+    given = replace(to(mailbox), password_file=tmp_path / "password")
+    await replace(given, recipients=("a@example.org", "unknown@example.org")).send(FAILED)
+    assert "mail to unknown@example.org was refused: it answered with 550: not with …" in caplog.messages
+
+
+async def test_endless_login_does_not_reveal_the_password(tmp_path: Path) -> None:
+    async def repeat(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 hello\r\n")
+        while words := (await reader.readline()).split():
+            writer.write(b"250-hello\r\n250 AUTH PLAIN\r\n" if words[0] == b"ehlo" else b"334 %s\r\n" % words[-1])
+        writer.close()
+
+    (tmp_path / "password").write_text(f"{PASSWORD}\n")
+    async with await asyncio.start_server(repeat, "127.0.0.1", 0) as server:
+        mail = replace(MAIL, server=server.sockets[0].getsockname(), user=USER, password_file=tmp_path / "password")
+        assert "infinite loop. Last response: (334, b'…'). If" in await failure_of(mail)
 
 
 async def test_refused_recipient_is_reported(mailbox: Mailbox) -> None:
