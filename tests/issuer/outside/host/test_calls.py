@@ -39,6 +39,13 @@ async def test_answer_that_is_not_http_is_reported() -> None:
         assert (await failure_of(Call(f"{address}/secret-path", "1"))).startswith("its answer is not valid HTTP: ")
 
 
+async def test_long_secret_in_a_long_answer_is_not_shown() -> None:
+    token = "secret-" * 400
+    async with answering(f"HTTP/1.1 401 No\r\n\r\nno user has {token}") as address:
+        wanted = Call(address, "1", secrets=[token])
+        assert await failure_of(wanted) == "it answered with HTTP 401: no user has …"
+
+
 async def test_refusal_by_the_proxy_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     async with answering("HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n") as address:
         monkeypatch.setenv("https_proxy", address)
