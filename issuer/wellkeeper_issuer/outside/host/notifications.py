@@ -84,7 +84,8 @@ class Webhook:
     def _words_of_headers(self) -> Iterator[str]:
         """Yield what may be a token in the settings, where `secret_file` was not used."""
         for text in self.headers.values():
-            yield from (word for word in text.split() if "$" not in word and len(word) >= _SHORTEST_TOKEN)
+            words = (word.replace("$$", "$") for word in text.split() if "$" not in word.replace("$$", ""))
+            yield from (word for word in words if len(word) >= _SHORTEST_TOKEN)
 
     def _document(self, message: Message, values: Mapping[str, str]) -> tuple[str, bytes]:
         """Return the content type and the body."""

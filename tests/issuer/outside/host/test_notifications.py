@@ -82,6 +82,12 @@ async def test_server_that_repeats_the_request_reveals_no_secret(receiver: Recei
     assert caught.value.why == "it answered with HTTP 404: Cannot POST /…?key=…, …, Bearer …, …"
 
 
+async def test_token_of_a_header_may_have_dollar_signs(receiver: Receiver) -> None:
+    receiver.status, receiver.body = 401, "unknown: to$en-of-a-chat"
+    with pytest.raises(HookError, match="HTTP 401: unknown: …"):
+        await webhook(receiver.url, headers={"Authorization": "Bearer to$$en-of-a-chat"}).send(FAILED)
+
+
 async def test_notice_is_a_json_document(receiver: Receiver) -> None:
     await webhook(receiver.url).send(FAILED)
     assert receiver.requests[0][1]["Idempotency-Key"] == "id-1"
