@@ -19,6 +19,7 @@ NODES: Final = "nodes"
 ENGINE: Final = "engine"
 LEASE: Final = "lease"
 UNIT: Final = "wellkeeper-relay.service"
+_PARTS: Final = frozenset({"memory", "records", "server"})
 
 
 async def check_relay(error: RecordsError | None, unit: Properties, *, is_fed: bool, has_daemon: bool) -> list[Finding]:
@@ -41,8 +42,13 @@ async def check_relay(error: RecordsError | None, unit: Properties, *, is_fed: b
 
 async def check_engine(faults: Sequence[Finding]) -> list[Finding]:
     """Return `engine`: it answers, has room, forgets nothing, and has only records of this fleet."""
-    found = [replace(one, check=ENGINE) for one in faults]
+    found = [replace(one, check=ENGINE, subject=_part(one)) for one in faults]
     return found or [Finding(ENGINE, Verdict.OK, "", "it answers, and has only records of this fleet")]
+
+
+def _part(fault: Finding) -> str:
+    """Return what of the engine it is about, as the daemon notifies once of each; "" if it may hide other faults."""
+    return "" if fault.subject or fault.check not in _PARTS else fault.check
 
 
 async def check_lease(words: str, *, has_failed: bool, is_elsewhere: bool, is_standby: bool) -> list[Finding]:

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -12,6 +13,7 @@ from tests.fakes_state import FakeNotes
 from tests.virtual_time import VirtualClock, VirtualLoop
 from wellkeeper_issuer.doctor.checks import Check, NotCheckedError
 from wellkeeper_issuer.doctor.daily import DailyChecks
+from wellkeeper_issuer.doctor.fleet import check_engine
 from wellkeeper_issuer.doctor.run_checks import NoWatcher, run_checks
 from wellkeeper_issuer.errors import JournalError
 from wellkeeper_issuer.records import Notice
@@ -140,6 +142,30 @@ def test_failure_of_one_subject_is_kept_while_its_check_fails_as_a_whole(
     caplog.set_level(logging.INFO)
     days.pass_by([EMPTY], [Finding("nginx-pid-file", Verdict.FAIL, "", "no answer within 600 s", "Find out.")], [EMPTY])
     assert [text for text in days.sent if "it is empty" in text] == ["/run/nginx.pid: it is empty. Restart nginx."]
+
+
+def test_each_fault_of_the_engine_is_reported_once_also_after_it_was_away(
+    days: Days, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    memory = Finding("memory", Verdict.FAIL, "", "maxmemory-policy is allkeys-lru", "Set it.")
+    stranger = Finding("records", Verdict.FAIL, "", "another fleet uses the prefix", "Give each its own.")
+    away = Finding("connection", Verdict.FAIL, "issuer", "cannot reach the engine", "Check the address.")
+    lost = replace(away, check="server")
+    results = iter([[memory], [memory, stranger], [away], [lost, stranger], [memory, stranger], []])
+
+    async def examine() -> Sequence[Finding]:
+        return await check_engine(next(results))
+
+    days.pass_by(*[[]] * 5, examine=examine)
+    assert days.sent == [
+        "memory: maxmemory-policy is allkeys-lru. Set it.",
+        "records: another fleet uses the prefix. Give each its own.",
+        "cannot reach the engine. Check the address.",
+    ]
+    assert set(days.notes.notices) == {"doctor/engine/memory", "doctor/engine/records"}
+    days.pass_by([], examine=examine)
+    assert days.notes.notices == {}
 
 
 def test_notification_that_was_not_delivered_is_sent_the_next_day(days: Days) -> None:

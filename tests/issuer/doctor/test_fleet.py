@@ -110,4 +110,4 @@ async def test_engine_is_ok_without_faults() -> None:
     (found,) = await check_engine([])
     assert (found.check, found.verdict) == ("engine", Verdict.OK)
     fault = Finding("memory", Verdict.FAIL, "", "maxmemory-policy is allkeys-lru", "Set it.")
-    assert await check_engine([fault]) == [replace(fault, check="engine")]
+    assert await check_engine([fault]) == [replace(fault, check="engine", subject="memory")]
