@@ -120,7 +120,9 @@ def checked_at(status: NodeStatus) -> datetime | None:
     report, seen_at = status.report, status.seen_at
     if report is None or seen_at is None or report.checked_at is None:
         return None
-    return seen_at - timedelta(seconds=report.clock - report.checked_at)
+    # A node may report any times, and may have set its clock since the check.
+    seconds = min(max(report.clock - report.checked_at, 0.0), seen_at.timestamp())
+    return seen_at - timedelta(seconds=seconds)
 
 
 def earliest(status: NodeStatus) -> Earliest | None:

@@ -1,7 +1,7 @@
 """The certificates that clients of each node get, as the node last checked them."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import pytest
@@ -31,6 +31,8 @@ NOTHING: Final = Instead(Got.NOTHING, NOW.timestamp() - 60)
 REFUSED: Final = CertificateReport(3, LEAF, CertificateState.REFUSED, "nginx: [emerg] no", "Fix it.", OLDER)
 WRONG: Final = CertificateReport(3, LEAF, CertificateState.WRONG, "nginx serves another", "", OTHER)
 CHECKED_AT: Final = NOW - timedelta(minutes=5)
+# The last time that a report may have.
+LATEST: Final = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC).timestamp()
 
 
 def status(
@@ -78,6 +80,17 @@ def test_time_of_the_check_is_by_the_clock_of_the_issuer() -> None:
     report = Report("1", NOW.timestamp() + 7_000, 7, certificates={"web": SERVED}, checked_at=NOW.timestamp() + 6_700)
     (found,) = node_statuses({"web2": NODE}, {"web2": Seen("web2", 1, NOW, report)}, LISTED)
     assert checked_at(found) == NOW - timedelta(minutes=5)
+
+
+@pytest.mark.parametrize(
+    ("clock", "checked", "expected"),
+    [(LATEST, 0, datetime.fromtimestamp(0, UTC)), (0, LATEST, NOW)],
+    ids=["clock far ahead", "clock that was set back"],
+)
+def test_impossible_times_of_a_node_give_a_time_that_exists(clock: float, checked: float, expected: datetime) -> None:
+    report = sent(Report("1", clock, 7, certificates={"web": SERVED}, checked_at=checked))
+    (found,) = node_statuses({"web2": NODE}, {"web2": Seen("web2", 1, NOW, report)}, LISTED)
+    assert checked_at(found) == expected
 
 
 def test_long_report_says_of_certificates_that_it_leaves_out_which_are_served() -> None:
