@@ -45,4 +45,6 @@ class Known:
 
     def _dated(self, what: Got, leaf: Certificate) -> Instead:
         number = self.numbers.get(leaf.fingerprint_sha256)
-        return Instead(what, self.at, number, leaf.serial, leaf.not_before.timestamp(), leaf.not_after.timestamp())
+        # Anyone's certificate may begin before 1970, but a report has no such times.
+        dates = (max(one.timestamp(), 0.0) for one in (leaf.not_before, leaf.not_after))
+        return Instead(what, self.at, number, leaf.serial, *dates)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -12,7 +13,8 @@ from tests.fleet import CA, A, B, sealed
 from tests.node.agent.fakes import ADDRESS
 from tests.node.agent.made import MadeNode, is_served, state, virtually
 from wellkeeper_node.agent.instead import Got, Instead
-from wellkeeper_node.agent.report import CertificateState, Report
+from wellkeeper_node.agent.looking import Known
+from wellkeeper_node.agent.report import CertificateReport, CertificateState, Report, parse_report
 from wellkeeper_node.certificates import reading
 from wellkeeper_node.certificates.placeholders import make_self_signed
 from wellkeeper_node.errors import VerifyError
@@ -89,6 +91,15 @@ def test_certificate_that_replaced_ours_is_found_and_named(node: MadeNode, pair:
             assert instead(await node.reported(lambda one: is_served(1, one), every=5)) is None
 
     virtually(work)
+
+
+def test_certificate_from_before_1970_is_in_a_report_that_can_be_read() -> None:
+    leaf = replace(leaf_of(CA.pair(A)), not_before=datetime(1960, 1, 1, tzinfo=UTC))
+    found = Known("newest", (), {}, NOW.timestamp()).of_leaf(leaf)
+    wrong = CertificateReport(1, "newest", CertificateState.WRONG, instead=found)
+    report = Report("1", NOW.timestamp(), certificates={"web": wrong})
+    assert instead(parse_report("web1", report.to_json())) == found
+    assert (found.not_before, found.not_after) == (0, leaf.not_after.timestamp())
 
 
 @pytest.mark.parametrize("error", [None, VerifyError("cannot connect to 127.0.0.1:443", "Connection refused")])
