@@ -156,17 +156,24 @@ def _instead(status: NodeStatus, report: Report) -> Iterator[Earliest]:
 def _reported(found: OnNode, listed: Listed, report: Report, one: CertificateReport | None) -> OnNode:
     if one is None:
         return _left_out(found, listed, report.state_left_out(found.lineage, found.newest))
+    if one.number != found.newest:
+        return _of_former(found, one)
     found = replace(found, state=one.state, cause=one.cause or "", remedy=one.remedy)
     if one.instead is not None:
         return _of_instead(found, one.instead)
-    if one.state is not CertificateState.SERVED:
-        return found
-    if one.number == found.newest:
-        return _of_newest(found, listed)
-    # Its next report is about the newest version.
-    words, fingerprint = f"version {one.number}", one.leaf_sha256
-    state = CertificateState.WAITING
-    return replace(found, state=state, what=Got.OLDER, number=one.number, serves=words, fingerprint_sha256=fingerprint)
+    return _of_newest(found, listed) if one.state is CertificateState.SERVED else found
+
+
+def _of_former(found: OnNode, one: CertificateReport) -> OnNode:
+    """Return what a report about another version than the newest says."""
+    found, other = replace(found, state=CertificateState.WAITING), one.instead
+    if other is not None:
+        found = replace(found, cause=one.cause or "", remedy=one.remedy)
+        return _of_instead(found, replace(other, what=Got.OLDER) if other.what is Got.NEWEST else other)
+    if one.state is CertificateState.SERVED:
+        words = f"version {one.number}"
+        return replace(found, what=Got.OLDER, number=one.number, serves=words, fingerprint_sha256=one.leaf_sha256)
+    return replace(found, cause=f"it has not reported version {found.newest} yet")
 
 
 def _left_out(found: OnNode, listed: Listed, state: CertificateState | None) -> OnNode:

@@ -154,6 +154,24 @@ def test_long_report_says_of_certificates_that_it_leaves_out_which_are_served() 
         (replace(WRONG, state=CertificateState.WAITING, instead=None), "waiting", False, None),
         (replace(SERVED, number=2), "older version", False, "clients get version 2."),
         (
+            replace(SERVED, number=2, state=CertificateState.INSTALLED, cause="no block uses it"),
+            "waiting",
+            False,
+            "waiting: it has not reported version 3 yet.",
+        ),
+        (
+            replace(WRONG, number=2, instead=replace(OLDER, what=Got.NEWEST)),
+            "older version",
+            False,
+            "since {since}, clients get version 2, serial 0a1b, valid until {ended}: nginx serves another.",
+        ),
+        (
+            replace(WRONG, number=2),
+            "another certificate",
+            True,
+            "since {since}, clients get another certificate, serial 0a1b, valid until {ended}: nginx serves another.",
+        ),
+        (
             replace(SERVED, state=CertificateState.INSTALLED, cause="no block uses it", instead=OTHER),
             "another certificate",
             True,
@@ -161,7 +179,21 @@ def test_long_report_says_of_certificates_that_it_leaves_out_which_are_served() 
         ),
         (None, "unknown", False, "it has not reported this certificate."),
     ],
-    ids=["refused", "other", "unrelated", "placeholder", "silent", "error", "waiting", "late", "unused", "unreported"],
+    ids=[
+        "refused",
+        "other",
+        "unrelated",
+        "placeholder",
+        "silent",
+        "error",
+        "waiting",
+        "late",
+        "late and unused",
+        "late and newest",
+        "late and other",
+        "unused",
+        "unreported",
+    ],
 )
 def test_certificate_that_is_not_right_says_what_clients_get(
     report: CertificateReport | None, words: str, is_bad: bool, sentence: str | None
