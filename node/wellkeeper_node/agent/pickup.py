@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 from wellkeeper_node.agent.fetching import Fetching, NotYetError
-from wellkeeper_node.agent.instead import Instead
+from wellkeeper_node.agent.instead import Got, Instead
 from wellkeeper_node.agent.looking import Known
 from wellkeeper_node.agent.pending import Pending
 from wellkeeper_node.agent.report import DONE, CertificateReport, CertificateState
@@ -96,6 +96,8 @@ class Pickup:
         if known is not None and known.leaf_sha256 == entry.leaf_sha256:
             return replace(known, number=entry.version.number)
         instead = known.instead if known is not None else None
+        if instead is not None and instead.what is Got.NEWEST:
+            instead = replace(instead, what=Got.OLDER, since=self._now())
         return replace(_of(entry, CertificateState.WAITING), instead=instead)
 
     def _numbers_of(self, lineage: str, entry: Entry) -> dict[str, int]:

@@ -163,6 +163,25 @@ def test_newest_version_may_be_served_after_an_error(node: MadeNode) -> None:
     virtually(work)
 
 
+def test_newest_version_is_an_older_one_once_the_manifest_has_the_next(node: MadeNode) -> None:
+    async def work() -> None:
+        async with node.running():
+            await node.issuer.deliver(1)
+            await node.reported(lambda one: is_served(1, one))
+            node.certificates.failing_reads["web"] = 1
+            newest = await node.reported(gets(Got.NEWEST), every=1)
+            node.issuer.listed["web"] = sealed("web", 2, CA.pair(A))
+            await node.issuer.list()
+            report = await node.reported(lambda one: state(one, 2) is CertificateState.WAITING)
+            found, former = instead(report), instead(newest)
+            assert found is not None
+            assert former is not None
+            assert (found.what, found.number, found.serial) == (Got.OLDER, 1, former.serial)
+            assert newest.clock <= found.since <= report.clock
+
+    virtually(work)
+
+
 def test_other_certificate_where_no_server_block_uses_ours_is_named(node: MadeNode) -> None:
     async def work() -> None:
         node.nginx.needed.clear()
