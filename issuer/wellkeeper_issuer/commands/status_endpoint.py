@@ -33,6 +33,8 @@ class StatusEndpoint:
         self._activity = activity
         self._changed = asyncio.Event()
         self._open = AsyncExitStack()
+        self._pages: StatusPages | None = None
+        self._keeping = AsyncExitStack()
         self._web = _NOWHERE
         self.failure: WellkeeperError | None = None
 
@@ -63,6 +65,7 @@ class StatusEndpoint:
             following.cancel()
             await asyncio.wait([following])
             await self._open.aclose()
+            await self._end_pages()
 
     async def _follow(self) -> None:
         while True:
@@ -71,6 +74,11 @@ class StatusEndpoint:
             await self._apply()
 
     async def _apply(self) -> None:
+        await self._move()
+        if self._web.listen is None:
+            await self._end_pages()
+
+    async def _move(self) -> None:
         """Listen as the settings say; if that fails, as before."""
         wanted, former = self._service.settings.web, self._web
         if wanted == former:
@@ -105,9 +113,20 @@ class StatusEndpoint:
                 from wellkeeper_issuer.outside.web.listener import listening, shown
                 from wellkeeper_issuer.outside.web.site import Site
 
-                pages = StatusPages(self._service, self._activity)
-                await stack.enter_async_context(pages.kept())
+                pages = await self._begin_pages()
                 site = Site(pages.by_path, web.accepted_hosts())
                 await stack.enter_async_context(listening(site, web.listen, web.group))
                 _log.info("status at %s", shown(web.listen))
             return stack.pop_all()
+
+    async def _begin_pages(self) -> StatusPages:
+        """Return the pages. Only the first call waits for a reading: during a reload, clients cannot connect."""
+        if self._pages is None:
+            pages = StatusPages(self._service, self._activity)
+            await self._keeping.enter_async_context(pages.kept())
+            self._pages = pages
+        return self._pages
+
+    async def _end_pages(self) -> None:
+        self._pages = None
+        await self._keeping.aclose()

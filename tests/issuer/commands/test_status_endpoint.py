@@ -25,17 +25,17 @@ class Daemon:
     """A running service with its endpoint."""
 
     def __init__(self, factory: WorkerFactory, service: Service, endpoint: StatusEndpoint) -> None:
-        self._factory = factory
+        self.factory = factory
         self._service = service
         self.endpoint = endpoint
 
     async def reload(self, web: str) -> None:
-        self._factory.write("a.example", more=web)
+        self.factory.write("a.example", more=web)
         await self._service.reload({}, remote.ignore)
         self.endpoint.settings_changed()
 
     async def answers(self, place: str | TcpAddress, host: str = "localhost") -> bool:
-        address = UnixAddress(self._factory.folder / place) if isinstance(place, str) else place
+        address = UnixAddress(self.factory.folder / place) if isinstance(place, str) else place
         try:
             reply = await ask(address, "GET", "/healthz", {"Host": host})
         except OSError:
@@ -103,6 +103,31 @@ async def test_reload_changes_the_endpoint_in_its_place(folder: Path) -> None:
             while not await daemon.answers("one.sock", "other.example"):  # noqa: ASYNC110 - a task of the endpoint
                 await asyncio.sleep(0.01)
         assert (folder / "one.sock").stat().st_mode & 0o777 == 0o660
+
+
+async def test_endpoint_that_changes_in_its_place_waits_for_no_reading(folder: Path) -> None:
+    async with running(folder, web(folder, "one.sock")) as daemon:
+        daemon.factory.is_readable.clear()
+        try:
+            for host in ("other.example", "third.example"):
+                await daemon.reload(web(folder, "one.sock", f"hosts = ['{host}']"))
+                async with asyncio.timeout(60):
+                    while not await daemon.answers("one.sock", host):  # noqa: ASYNC110 - a task of the endpoint
+                        await asyncio.sleep(0.01)
+            # The first one, and perhaps one that was due.
+            assert daemon.factory.readings <= 2
+        finally:
+            daemon.factory.is_readable.set()
+
+
+async def test_endpoint_that_returns_has_pages_again(folder: Path) -> None:
+    async with running(folder, web(folder, "one.sock")) as daemon:
+        await daemon.reload("")
+        await daemon.until(lambda: not (folder / "one.sock").exists())
+        readings = daemon.factory.readings
+        await daemon.reload(web(folder, "one.sock"))
+        await daemon.until((folder / "one.sock").exists)
+        assert daemon.factory.readings > readings
 
 
 async def test_endpoint_comes_back_in_its_place_if_its_group_does_not_exist(folder: Path) -> None:

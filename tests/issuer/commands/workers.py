@@ -1,6 +1,7 @@
 """A fake worker that tests control, and a service with it."""
 
 import asyncio
+import threading
 from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -67,7 +68,10 @@ class FakeWorker:
 
 
 class WorkerFactory:
-    """Makes workers from settings and keeps all of them; raises `refusal`, if set, instead of making one."""
+    """Makes workers from settings and keeps all of them; raises `refusal`, if set, instead of making one.
+
+    `readings` of the daemon's status wait until it `is_readable`.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "issuer.toml"
@@ -81,6 +85,9 @@ class WorkerFactory:
         self.forgotten: list[str] = []
         self.reported: list[str] = []
         self.checked: dict[str, Any] = {"checked_at": None, "findings": []}
+        self.readings = 0
+        self.is_readable = threading.Event()
+        self.is_readable.set()
 
     def write(self, *names: str, more: str = "", state_dir: str = "state") -> None:
         lines = [
@@ -110,7 +117,7 @@ class WorkerFactory:
             self._forget,
             lambda: self.reported.append("reloading"),
             self.reported.append,
-            lambda: self.checked,
+            self._checked,
         )
         settings, digest = read_settings(self.path), read_sources(self.path).digest
         return Service(self.path, settings, factories, self.broadcast, digest, self.build)
@@ -127,6 +134,11 @@ class WorkerFactory:
         finally:
             task.cancel()
             await asyncio.wait([task])
+
+    def _checked(self) -> dict[str, Any]:
+        self.readings += 1
+        assert self.is_readable.wait(timeout=60)
+        return self.checked
 
     async def _rehearse(self, settings: Settings, lineages: Sequence[Lineage]) -> list[Rehearsal]:
         for one in lineages:
