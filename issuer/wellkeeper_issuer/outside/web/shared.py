@@ -10,8 +10,9 @@ from wellkeeper_node.ports import Clock
 _T = TypeVar("_T")
 
 FRESH_SECONDS: Final = 5.0
-# A value that takes longer is kept current. Ten thousand certificates take half a second.
-_PATIENCE_SECONDS: Final = 0.05
+# A request waits so long for the next value. One that takes longer is kept current: ten thousand certificates take half
+# a second.
+_PATIENCE_SECONDS: Final = 0.15
 # A value that is kept costs a hundredth of a core.
 _PAUSE_PER_CPU_SECOND: Final = 100
 SHORTEST_PAUSE_SECONDS: Final = 30.0
@@ -78,6 +79,7 @@ class Kept(Shared[_T]):
     async def prepare(self, seconds: float) -> None:
         """Begin a value, and wait for it for at most this time."""
         await asyncio.wait([self._begin()], timeout=seconds)
+        self._due_at = self._clock.monotonic()  # it may have taken long because it loaded code: the next one does not
 
     async def keep(self) -> None:
         """Work until cancelled. While values are made quickly, it sleeps."""

@@ -154,6 +154,34 @@ async def test_value_that_is_made_quickly_again_is_no_longer_kept() -> None:
         assert work.count == 2
 
 
+async def test_value_that_takes_a_tenth_of_a_second_is_not_kept() -> None:
+    clock = FakeClock()
+    work = Work(clock)
+    value = kept(clock, work)
+    work.seconds = 0.1
+    async with keeping(value):
+        await value.get()
+        for _ in range(100):
+            await asyncio.sleep(0)
+        assert (work.count, clock.slept) == (1, [])
+
+
+async def test_first_value_which_may_load_code_is_followed_by_the_next_at_once_if_it_took_long() -> None:
+    clock = FakeClock()
+    work = Work(clock)
+    value = kept(clock, work)
+    work.seconds = 0.2
+    await value.prepare(60)
+    work.seconds = 0.0
+    async with keeping(value):
+        async with asyncio.timeout(60):
+            while await value.get() != "2":  # noqa: ASYNC110 - a thread
+                await asyncio.sleep(0)
+        for _ in range(100):
+            await asyncio.sleep(0)
+        assert (work.count, clock.slept) == (2, [])
+
+
 async def test_failure_is_reported_and_ends_when_the_value_can_be_made_again() -> None:
     clock = FakeClock()
     work = Work(clock)
