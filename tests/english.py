@@ -26,6 +26,7 @@ PHRASES: Final = {
     r"\bat work with\b": "manages",
     r"\bmend(?:s|ed|ing)?\b": "fix",
     r"\bfor ever\b": "forever",
+    r"\bbegin of\b": "start of",
     r"\bfor good\b(?! reason)": "permanently",
     r"(?<!there )\b(?:is|are) no (?!(?:longer|more|other|such|need|better|one|match|different)\b)[a-z]": "is not a",
     r"\bever more rarely\b": "less and less often",

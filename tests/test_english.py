@@ -17,6 +17,7 @@ BAD = (
     "a daemon at work with this state",
     "mend the cause first",
     "kept for ever",
+    "the begin of its validity",
     "the account is gone for good",
     "'x' is no address",
     "two files that are no sockets",

@@ -31,7 +31,7 @@ def of_nodes(nodes: "Sequence[NodeStatus]") -> Iterator[Metric]:
     first = {one.name: earliest(one) for one in nodes}
     yield each(
         "served_not_before_seconds",
-        "Begin of the validity of the certificate served by the node that expires first.",
+        "Start of validity of the certificate that expires first among those that the node serves.",
         lambda one: found.not_before.timestamp() if (found := first[one.name]) else None,
     )
     yield each(

@@ -30,7 +30,7 @@ def to_prometheus(shown: Shown | None, live: Mapping[str, Certificate], now: dat
     begins = [(labels, leaf.not_before.timestamp()) for labels, leaf in leaves]
     expiries = [(labels, leaf.not_after.timestamp()) for labels, leaf in leaves]
     parts = [_gauge(name, text, of_agent[name]) for name, text in _AGENT.items()]
-    parts.append(_gauge("certificate_not_before_seconds", "Begin of the live certificate's validity.", begins))
+    parts.append(_gauge("certificate_not_before_seconds", "Start of the live certificate's validity.", begins))
     parts.append(_gauge("certificate_not_after_seconds", "Expiry of the live certificate.", expiries))
     parts.append(_gauge("status_at_seconds", "Time at which this was written.", [({}, now.timestamp())]))
     return "".join(parts)
