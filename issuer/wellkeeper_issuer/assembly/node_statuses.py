@@ -23,7 +23,7 @@ _TRIED_AGAIN: Final = timedelta(days=2)
 async def read_waiting(settings: Settings) -> "Waiting | None":
     """Return what a restored issuer waits for, if it does. Raises SettingsError, JournalError and InstallError."""
     from wellkeeper_issuer.fleet.node_status import present
-    from wellkeeper_issuer.fleet.reports import read_seen
+    from wellkeeper_issuer.fleet.reports import read_all
     from wellkeeper_issuer.fleet.restored import GONE_SECONDS, Heard, waiting
     from wellkeeper_issuer.outside.state.restored import RestoredFile
 
@@ -33,7 +33,7 @@ async def read_waiting(settings: Settings) -> "Waiting | None":
     async with build.state_to_read(settings) as state:
         nodes, reports = await state.fleet.read_nodes(), await state.fleet.read_reports()
     kept = fleets.disk(settings).manifests.read()
-    seen = {name: read_seen(one) for name, one in reports.items()}
+    seen = read_all(reports)
     now = SystemClock().now()
     had_time = restore.waits_from is not None and (now - restore.waits_from).total_seconds() >= GONE_SECONDS
     left = present(nodes, seen, now) if had_time else nodes
@@ -44,7 +44,7 @@ async def read_node_statuses(settings: Settings) -> "Sequence[NodeStatus]":
     """Return the status of each node that joined, by name. Raises SettingsError, JournalError and InstallError."""
     from wellkeeper_issuer.fleet.node_status import node_statuses
     from wellkeeper_issuer.fleet.notices import read_listed
-    from wellkeeper_issuer.fleet.reports import read_seen
+    from wellkeeper_issuer.fleet.reports import read_all
 
     if not has_state(settings.state_dir):
         return ()
@@ -56,7 +56,7 @@ async def read_node_statuses(settings: Settings) -> "Sequence[NodeStatus]":
     kept = disk.manifests.read()
     listed = await read_listed(kept.manifest.lineages if kept else {}, disk.bundles)
     listed = await _dated(settings, listed, dates)
-    return node_statuses(nodes, {name: read_seen(one) for name, one in reports.items()}, listed, missing)
+    return node_statuses(nodes, read_all(reports), listed, missing)
 
 
 async def _dated(
@@ -85,15 +85,15 @@ async def read_issuers_warning(settings: Settings) -> str:
     """
     from wellkeeper_client.signing import key_id
     from wellkeeper_issuer.fleet.other_issuers import describe, find_others, heartbeats_in
-    from wellkeeper_issuer.fleet.reports import LATELY_SECONDS, read_seen
+    from wellkeeper_issuer.fleet.reports import LATELY_SECONDS, read_all
     from wellkeeper_issuer.outside.keys.fleet_keys import FleetKeys
 
     own, now = read_id(settings.state_dir), SystemClock().now()
     if own is None or not has_state(settings.state_dir):
         return ""
     async with build.state_to_read(settings) as state:
-        reports = [read_seen(one) for one in (await state.fleet.read_reports()).values()]
-    lately = [one for one in reports if (now - one.at).total_seconds() <= LATELY_SECONDS]
+        reports = read_all(await state.fleet.read_reports())
+    lately = [one for one in reports.values() if (now - one.at).total_seconds() <= LATELY_SECONDS]
     keys = {key_id(key): key for key in FleetKeys(settings.state_dir).trusted}
     return describe(own, find_others(heartbeats_in(lately), keys, own, now))
 

@@ -84,13 +84,13 @@ async def _stores(settings: Settings) -> "AsyncIterator[list[KeptRecords]]":
 
 async def _read(settings: Settings) -> "tuple[Mapping[str, NodeBody], Mapping[str, Seen]]":
     from wellkeeper_issuer.fleet.node_status import present
-    from wellkeeper_issuer.fleet.reports import read_seen
+    from wellkeeper_issuer.fleet.reports import read_all
     from wellkeeper_issuer.fleet.seals import Seals, to_bodies
 
     now = SystemClock().now()
     async with build.state_to_read(settings) as state:
         nodes, reports = await state.fleet.read_nodes(), await state.fleet.read_reports()
-    last = {name: read_seen(one) for name, one in reports.items()}
+    last = read_all(reports)
     # Nodes must not take a record without the access for the end of the engine.
     seals = Seals(engines.node_access(settings))
     return to_bodies(present(nodes, last, now), seals), last

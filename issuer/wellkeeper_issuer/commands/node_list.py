@@ -13,7 +13,7 @@ from wellkeeper_issuer.commands.terminal import options, screen
 from wellkeeper_issuer.commands.terminal.json_output import print_json
 from wellkeeper_issuer.commands.terminal.screen import Row
 from wellkeeper_issuer.commands.terminal.table import print_table
-from wellkeeper_issuer.fleet.reports import Seen, read_seen
+from wellkeeper_issuer.fleet.reports import Seen, read_all
 from wellkeeper_issuer.ports.fleet import EnrolledNode, OpenInvite
 from wellkeeper_issuer.settings import Settings
 from wellkeeper_node.clock import SystemClock
@@ -49,7 +49,7 @@ async def _read(settings: Settings) -> tuple[Sequence[EnrolledNode], Sequence[Op
         nodes, invites = await state.fleet.read_nodes(), await state.fleet.read_invites()
         reports = await state.fleet.read_reports()
     named = [one for one in invites.values() if one.node and not one.is_used_up and one.is_open(now)]
-    return list(nodes.values()), named, {name: read_seen(one) for name, one in reports.items()}
+    return list(nodes.values()), named, read_all(reports)
 
 
 def _row(one: EnrolledNode | OpenInvite, state: str, seen: Seen | None) -> Row:

@@ -25,7 +25,7 @@ from wellkeeper_issuer.fleet.other_issuers import OtherIssuers
 from wellkeeper_issuer.fleet.ports import Feeding
 from wellkeeper_issuer.fleet.rekeying import rekeyed
 from wellkeeper_issuer.fleet.relayed import RelayedResponder
-from wellkeeper_issuer.fleet.reports import Reports, Seen, read_seen
+from wellkeeper_issuer.fleet.reports import Reports, Seen, read_all
 from wellkeeper_issuer.fleet.restored import GONE_SECONDS, Heard, Restored
 from wellkeeper_issuer.fleet.roll_outs import RollOuts
 from wellkeeper_issuer.fleet.seals import Seals, to_bodies
@@ -287,5 +287,5 @@ async def open_fleet(deps: Deps) -> Fleet:
     """Return the fleet as the state has it. Raises JournalError and InstallError."""
     if deps.catching_up is not None:
         await deps.catching_up.open()
-    reports = await deps.records.read_reports()
-    return Fleet(deps, await deps.records.read_nodes(), {name: read_seen(one) for name, one in reports.items()})
+    reports = read_all(await deps.records.read_reports())
+    return Fleet(deps, await deps.records.read_nodes(), reports)

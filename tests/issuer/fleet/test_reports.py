@@ -14,8 +14,8 @@ from wellkeeper_client.fleet_bodies import NodeBody
 from wellkeeper_client.record_state import Stored
 from wellkeeper_client.records import Kind
 from wellkeeper_client.signing import sign_claims
-from wellkeeper_issuer.fleet.reports import Reports
-from wellkeeper_node.agent.report import CertificateReport, CertificateState, done_digest
+from wellkeeper_issuer.fleet.reports import Reports, Seen, read_all
+from wellkeeper_node.agent.report import CertificateReport, CertificateState, Report, done_digest
 from wellkeeper_node.complaints import MOST
 
 
@@ -212,6 +212,16 @@ def test_versions_that_a_report_left_out_are_not_logged_as_new(
     for number, web2.report in enumerate([whole, short, whole]):
         reports.take(web2.signed(number))
     assert caplog.messages == ["node 'web2' has mail (version 1), web (version 1)"]
+
+
+def test_nodes_with_the_same_certificates_share_their_digests(clock: FakeClock) -> None:
+    done = {"web2": ["a", "b"], "web3": ["a", "b"], "web4": ["a"]}
+    seen = {
+        name: Seen(name, 1, clock.now(), Report("1", 0, done=frozenset(map(digest, of)))) for name, of in done.items()
+    }
+    found = read_all({name: one.to_record() for name, one in seen.items()})
+    assert found == seen
+    assert found["web2"].report.done is found["web3"].report.done
 
 
 def digest(lineage: str) -> str:
