@@ -94,15 +94,20 @@ def pin(config: Path, settings: Settings, accounts: Sequence[ClientAccount]) -> 
         fleet_drop_in.write({path: f"{_former(path).removesuffix(_END)}{lines}{_END}"})
 
 
-def unpin(config: Path, settings: Settings, thumbprints: Sequence[str]) -> None:
-    """Remove the accounts from this drop-in. Raises SettingsError if it lacks one, and then changes nothing."""
+def check_unpinned(config: Path, settings: Settings, thumbprints: Sequence[str]) -> None:
+    """Raise SettingsError if the drop-in lacks one of the accounts to unpin, before anything is changed."""
     path = drop_in_folder(config) / _FILE
-    lines = _former(path).splitlines(keepends=True)
+    lines = _former(path).splitlines() if thumbprints else []
     for one in thumbprints:
         if not any(line.startswith(_begin(one)) for line in lines):
             raise SettingsError(f"cannot unpin {one}; nothing was changed", *_elsewhere(settings, one, path))
+
+
+def unpin(config: Path, thumbprints: Sequence[str]) -> None:
+    """Remove the accounts from this drop-in, after `check_unpinned`. Raises SettingsError."""
     if thumbprints:
-        begins = tuple(map(_begin, thumbprints))
+        path, begins = drop_in_folder(config) / _FILE, tuple(map(_begin, thumbprints))
+        lines = _former(path).splitlines(keepends=True)
         fleet_drop_in.write({path: "".join(line for line in lines if not line.startswith(begins))})
 
 
@@ -117,7 +122,8 @@ def _elsewhere(settings: Settings, thumbprint: str, path: Path) -> tuple[str, st
             return f"it is an account of publisher {one.name}", f"Run 'wellkeeper publisher remove {one.name}'."
     if thumbprint in settings.account_thumbprints:
         return f"other settings than {path} have it", f"Remove it from {ACCOUNTS} there."
-    return "the settings do not have it", "Run 'wellkeeper trust --clients' for the thumbprints."
+    remedy = "If the trust file has it, run 'wellkeeper trust --write'; else see 'wellkeeper trust --clients'."
+    return "the settings do not have it", remedy
 
 
 def _former(path: Path) -> str:

@@ -68,8 +68,9 @@ def trust(  # noqa: PLR0913 - its options
     settings, path = options.read(config, is_for_standbys=not write), settings_path(config)
     accounts = _accounts((*first_keys, *more_keys), homes, has_all=clients)
     if write and (accounts or unpinned):
+        client_accounts.check_unpinned(path, settings, unpinned)
         client_accounts.pin(path, settings, accounts)
-        client_accounts.unpin(path, settings, unpinned)
+        client_accounts.unpin(path, unpinned)
         settings = options.read(config)
     host = trust_file.find(settings, path)
     is_written = write and not host.is_current

@@ -70,7 +70,7 @@ def test_account_is_unpinned_and_others_stay(ready: Program) -> None:
     assert pinned(ready) == (second,)
     ready.run("publisher", "add", "x", "--account-key", str(paths[2]), "--identifier", "a.example")
     for thumbprint, why in (
-        (first, "the settings do not have it\n  Run 'wellkeeper trust --clients'"),
+        (first, "the settings do not have it\n  If the trust file has it, run 'wellkeeper trust --write'; "),
         (third, "it is an account of publisher x\n  Run 'wellkeeper publisher remove x'."),
     ):
         refused = ready.run("trust", "--write", "--unpin", second, "--unpin", thumbprint)
@@ -78,6 +78,35 @@ def test_account_is_unpinned_and_others_stay(ready: Program) -> None:
     ready.config.write_text(f"account_thumbprints = ['{first}']\n{ready.config.read_text()}")
     assert "Remove it from account_thumbprints there." in ready.run("trust", "--write", "--unpin", first).err
     assert pinned(ready) == (second,)
+
+
+def test_account_that_cannot_be_unpinned_keeps_others_from_being_pinned(ready: Program) -> None:
+    key = ready.folder / "one.key"
+    write_key(key)
+    refused = ready.run("trust", "--write", "--account-key", str(key), "--unpin", "A" * 43)
+    assert "nothing was changed" in refused.err
+    assert not ready.config.with_suffix(".d").exists()
+    ready.run("trust", "--write")
+    assert pinned(ready) == ()
+
+
+def test_account_is_unpinned_though_it_is_pinned_in_the_same_command(ready: Program) -> None:
+    key = ready.folder / "one.key"
+    thumbprint = write_key(key)
+    ready.run("trust", "--write", "--account-key", str(key))
+    assert ready.run("trust", "--write", "--account-key", str(key), "--unpin", thumbprint).exit_code == 0
+    assert pinned(ready) == ()
+
+
+def test_drop_in_of_another_author_is_left_alone_if_nothing_is_new(ready: Program) -> None:
+    key = ready.folder / "one.key"
+    thumbprint = write_key(key)
+    drop_in = ready.config.with_suffix(".d") / "pinned-accounts.toml"
+    drop_in.parent.mkdir()
+    drop_in.write_text(f"account_thumbprints = ['{thumbprint}']\n")
+    finished = ready.run("trust", "--write", "--account-key", str(key))
+    assert (finished.exit_code, finished.err) == (0, "")
+    assert pinned(ready) == (thumbprint,)
 
 
 def test_account_of_a_publisher_is_not_pinned_for_every_name(ready: Program) -> None:
