@@ -29,4 +29,6 @@ def test_hook_that_delivers_passes_other_events_to_the_one_that_publishes(tmp_pa
     (hooks / "clients/dehydrated").write_text(f'#!/bin/sh\necho "$*" > {tmp_path}/called\nexit 7\n')
     (hooks / "clients/dehydrated").chmod(0o755)
     assert subprocess.run(command, check=False).returncode == 7
+    (tmp_path / "hook.sh").symlink_to(command[0])
+    assert subprocess.run((tmp_path / "hook.sh", *command[1:]), check=False).returncode == 7
     assert (tmp_path / "called").read_text() == f"deploy_challenge a.example {TOKEN} authorization\n"
