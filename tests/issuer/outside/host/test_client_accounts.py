@@ -1,11 +1,15 @@
 """The accounts of other ACME clients in their usual places."""
 
+import os
+import re
+import subprocess
 from base64 import urlsafe_b64encode
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from stand.processes import PROJECT
 from tests.unprivileged import as_unprivileged_user, shared_folder
 from wellkeeper_issuer.outside.host.client_accounts import find_client_accounts
 from wellkeeper_node import public_keys
@@ -38,6 +42,16 @@ def test_usual_places_of_each_client_are_found(folder: Path) -> None:
         (client, ca, path) for (client, ca, _), path in zip(places, paths, strict=True)
     ]
     assert {one.thumbprint for one in found} == {public_keys.thumbprint(KEY.public_key())}
+
+
+def test_documented_command_finds_accounts_of_acme_sh_at_its_default_ca_too(folder: Path) -> None:
+    authorities = ("acme.zerossl.com/v2/DV90", "ca.example/directory")
+    keys = {write(folder / f".acme.sh/ca/{path}/account.key") for path in authorities}
+    page = (PROJECT / "docs/publishing.md").read_text()
+    (files,) = re.findall(r"--account-key ([^`]*/\.acme\.sh[^`]*) --write", page)
+    home = {**os.environ, "HOME": str(folder)}
+    found = subprocess.check_output(["/bin/sh", "-c", f"printf '%s\n' {files}"], env=home, text=True)
+    assert set(map(Path, found.split())) == keys
 
 
 def test_file_that_is_not_a_key_has_a_fault_and_hides_no_other(folder: Path) -> None:
