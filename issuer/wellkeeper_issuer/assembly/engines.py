@@ -92,7 +92,14 @@ def node_access(settings: Settings) -> EngineAccess | None:
         return None
     password = read_password(password_files(settings)[1])
     user = settings.fleet.engine.node_user
-    return EngineAccess(_for_nodes(address), user, password, _ca_pem(address), *_sentinel_access(settings))
+    return EngineAccess(for_nodes(address), user, password, _ca_pem(address), *_sentinel_access(settings))
+
+
+def for_nodes(address: EngineAddress) -> str:
+    """Return the address without the issuer's user and file, as nodes get and show it."""
+    parts = urlsplit(address.text)
+    query = urlencode({"prefix": address.prefix}, safe="{}") if address.prefix != DEFAULT_PREFIX else ""
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, query, ""))
 
 
 def issuer_records(settings: Settings, address: EngineAddress) -> "ValkeyRecords":
@@ -128,13 +135,6 @@ def _sentinel_access(settings: Settings) -> tuple[str, str]:
     found = settings.fleet.engine
     password = found.sentinel_password_file and read_password(found.sentinel_password_file, _SENTINEL_FILE)
     return password or "", found.sentinel_user or ""
-
-
-def _for_nodes(address: EngineAddress) -> str:
-    """Return the address without the issuer's user and file."""
-    parts = urlsplit(address.text)
-    query = urlencode({"prefix": address.prefix}, safe="{}") if address.prefix != DEFAULT_PREFIX else ""
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, query, ""))
 
 
 def _ca_pem(address: EngineAddress) -> str:

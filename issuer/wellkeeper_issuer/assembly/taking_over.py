@@ -94,7 +94,12 @@ class TakingOver:
             why = f"no issuer has the lease of the engine; this host may take over from {at} on"
             return Waits("free", why, is_expected=True)
         looked = await promotion.look(host.settings, host.node, host.standby)
-        doubts = [*looked.doubts, *_deaf(looked), *await self._heard_by_nodes(host, engine)]
+        doubts = [
+            *looked.doubts,
+            *_elsewhere(looked, host.settings),
+            *_deaf(looked),
+            *await self._heard_by_nodes(host, engine),
+        ]
         if doubts:
             return Waits("doubts", f"no issuer has the lease of the engine, but {'; '.join(doubts)}")
         return await self._take(host, engine, looked)
@@ -127,6 +132,14 @@ class TakingOver:
             if stored is not None:
                 found += _heard(one, stored.value, keys, now)
         return found
+
+
+def _elsewhere(looked: "Looked", settings: Settings) -> Iterator[str]:
+    """Yield that the fleet may have moved to another engine, if so: no issuer has the lease of the former one."""
+    engine = engines.for_nodes(engines.required_address(settings))
+    if looked.relays and engine not in looked.relays:
+        why = f"wellkeeper-node here does not follow {engine}, the engine of the backup"
+        yield f"{why}: if the fleet has moved to another one or uses none, restore a newer backup"
 
 
 def _deaf(looked: "Looked") -> Iterator[str]:

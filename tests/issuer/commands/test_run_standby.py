@@ -146,6 +146,21 @@ def test_standby_waits_while_its_agent_has_no_contact_through_which_it_could_hea
     assert found.why.endswith("wellkeeper-node here reaches neither a relay nor the engine, so it would hear no issuer")
 
 
+@pytest.mark.parametrize("others", [{}, {"redis://127.0.0.1:2": ""}], ids=["none", "another engine"])
+def test_standby_waits_once_its_node_no_longer_follows_the_engine_of_the_backup(
+    waiting: Waiting, others: dict[str, str]
+) -> None:
+    waiting.node.hear(relays={"10.0.0.1:8404": "", **others})
+    found = waiting.wait()
+    assert found
+    assert (found.is_expected, "does not follow redis://127.0.0.1:1, the engine of the backup" in found.why) == (
+        False,
+        True,
+    )
+    waiting.node.hear(relays=REACHED)
+    assert waiting.look() is None
+
+
 def test_standby_waits_while_another_node_hears_the_issuer(waiting: Waiting) -> None:
     waiting.hear(waiting.node.beat())
     found = waiting.wait()
