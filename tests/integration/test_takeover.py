@@ -136,8 +136,8 @@ async def come_back(site: Site, successor: IssuerDaemon) -> None:
             assert await site.engine.holder() is None
             await asyncio.sleep(1)
         async with IssuerDaemon(site.standby, site.standby.environment):
-            while "this host has the lease of the engine" not in (await site.standby.run_well("status")).out:
-                pass
+            while "this host has the lease of the engine" not in (await site.standby.run_well("status")).out:  # noqa: ASYNC110
+                await asyncio.sleep(0.5)
             refused = await fleet.host.issuer.run("renew", "web", "--force")
             assert (refused.exit_code, "another issuer feeds the engine" in refused.err) == (1, True), refused
     relay = RelayRecords(f"unix:{fleet.relay.issuer_socket}", SystemClock())

@@ -88,6 +88,7 @@ async def explained(issuer: Issuer, what: str) -> str:
         found = (await issuer.run_well("why", "web", "--json")).json()
         if found["nodes"][0]["what"] == what:
             return "\n".join(found["why"])
+        await asyncio.sleep(0.5)
 
 
 async def shown(issuer: Issuer, words: str) -> str:
