@@ -36,7 +36,8 @@ _TIMEOUT_SECONDS: Final = 2.0
 LIFETIME_SECONDS: Final = 600
 _PERMIT_SECONDS: Final = 60
 _MAX_REPLY_BYTES: Final = 1 << 20
-_MAX_DETAIL: Final = 300
+# A responder may name a publisher, a long name and several others, and says what to do at the end.
+_MAX_DETAIL: Final = 1000
 _CHECK_ADDRESS: Final = "Check the address."
 _CHECK_RUNS: Final = "Check that wellkeeper-responder runs with this --control address."
 _RIGHTS: Final = "Give this user the group of the socket, or start wellkeeper-responder with --control-mode 0666."

@@ -176,6 +176,17 @@ async def test_publisher_withdraws_over_tcp_as_its_client_does(shared: Running) 
         assert await status_at(shared, "a.example") == status
 
 
+async def test_refusal_for_a_publisher_with_many_long_names_has_a_remedy(shared: Running) -> None:
+    names = (f"host{number:050}.customers.example.org" for number in range(9))
+    shared.responder.replace_trust(trust([publisher("c" * 63, CERTBOT_KEY, *names)]))
+    control = ResponderControl(str(shared.control_over_tcp), CERTBOT_KEY, now=lambda: NOW)
+    client, name = ClientPublisher(control, ""), ".".join(["a" * 60] * 4)
+    with pytest.raises(PublisherError) as caught:
+        await asyncio.to_thread(client.publish, name, f"{TOKEN}.{OTHER_THUMBPRINT}")
+    remedy = "Add it to [[publishers]] of the issuer's settings, then run 'wellkeeper trust --write'."
+    assert caught.value.lines[2:] == (remedy,)
+
+
 def trust(publishers: Sequence[Publisher]) -> Trust:
     return replace(ISSUER, publishers=tuple(publishers))
 
