@@ -108,7 +108,7 @@ class EngineConnection(AbstractConnection):
             driver_info=None,  # Redis 7.0 does not know CLIENT SETINFO, not even in an ACL
         )
         self._address, self._host, self._port = address, host, port
-        self._call_seconds = access.call_seconds
+        self._call_seconds, self._connect_seconds = access.call_seconds, access.connect_seconds
 
     def repr_pieces(self) -> list[tuple[str, str]]:
         return [("engine", self._address.text)]
@@ -124,10 +124,12 @@ class EngineConnection(AbstractConnection):
     async def _streams(self) -> Streams:
         if self._address.socket:
             return await asyncio.open_unix_connection(self._address.socket, limit=_LONGEST_LINE)
-        failures = list[OSError]()
-        for address, port in await self.addresses():
+        failures, found = list[OSError](), await self.addresses()
+        for number, (address, port) in enumerate(found, 1):
             try:
-                return await self._stream_to(address, port)
+                # A silent address leaves time for the others; `_opened` limits all together.
+                async with asyncio.timeout(None if number == len(found) else self._connect_seconds / len(found)):
+                    return await self._stream_to(address, port)
             except OSError as error:  # a host may have an address at which the engine does not listen
                 failures.append(error)
         raise failures[0]

@@ -164,12 +164,12 @@ async def test_name_with_a_public_address_is_refused_without_tls(clock: FakeCloc
 
 
 class TwoAddresses(EngineConnection):
-    """A connection to a host with two addresses: at one nothing listens, and at the other perhaps, at `port`."""
+    """A connection to a host with two addresses: at `first` nothing may listen, and at `port` perhaps something."""
 
-    port = 0
+    first, port = 1, 0
 
     async def addresses(self) -> Sequence[tuple[str, int]]:
-        return [("127.0.0.1", 1), ("127.0.0.1", self.port)]
+        return [("127.0.0.1", self.first), ("127.0.0.1", self.port)]
 
 
 async def test_next_address_of_a_host_is_tried(stack: AsyncExitStack, tmp_path: Path) -> None:
@@ -180,6 +180,23 @@ async def test_next_address_of_a_host_is_tried(stack: AsyncExitStack, tmp_path: 
         await connection.connect()  # type: ignore[no-untyped-call]
     connection.port = running.port
     await connection.connect()  # type: ignore[no-untyped-call]
+    assert await connection.ask(("PING",)) == [b"PONG"]
+    await connection.disconnect(nowait=True)
+
+
+async def test_silent_address_of_a_host_leaves_time_for_the_next(
+    port: int, made: ServerCertificate, stack: AsyncExitStack
+) -> None:
+    async def never_answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    silent = await stack.enter_async_context(await asyncio.start_server(never_answer, "127.0.0.1", 0))
+    address = parse_engine(f"rediss://localhost?ca={made.ca_bundle}")
+    connection = TwoAddresses(Access(address, "issuer", "geheim", CALL_SECONDS, 1), "localhost")
+    connection.first, connection.port = silent.sockets[0].getsockname()[1], port
+    async with asyncio.timeout(CALL_SECONDS):
+        await connection.connect()  # type: ignore[no-untyped-call]
     assert await connection.ask(("PING",)) == [b"PONG"]
     await connection.disconnect(nowait=True)
 
