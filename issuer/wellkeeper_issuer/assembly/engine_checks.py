@@ -17,6 +17,7 @@ from wellkeeper_issuer.assembly.engine_records import judge_records
 from wellkeeper_issuer.doctor import engine as judged
 from wellkeeper_issuer.doctor.engine import Command
 from wellkeeper_issuer.fleet.lease import shown
+from wellkeeper_issuer.fleet.reports import PROBE
 from wellkeeper_issuer.outside.state.state import has_state
 from wellkeeper_issuer.settings import Settings
 from wellkeeper_node.clock import SystemClock
@@ -143,7 +144,7 @@ async def _report(issuer: _User, nodes: _User) -> Finding:
     """Let a node report, as it does: in a transaction."""
     key, end = f"{Kind.REPORT}/check-{secrets.token_hex(4)}", SystemClock().now().timestamp() + _RECORD_SECONDS
     try:
-        await issuer.records.delete(key, expected=await nodes.records.put(key, b"check", expires_at=end))
+        await issuer.records.delete(key, expected=await nodes.records.put(key, PROBE, expires_at=end))
     except RecordsError as error:
         return _failed("report", "nodes", error)
     return Finding("report", Verdict.OK, "nodes", "a node can report")

@@ -26,6 +26,8 @@ _SHOWN: Final = 10
 # A node reports each minute.
 LATELY_SECONDS: Final = 180.0
 _CLOCK_SECONDS: Final = 60.0
+# What 'engine check' writes for a moment, to see whether a node can report.
+PROBE: Final = b"check"
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +114,8 @@ class Reports:
 
     def take(self, stored: Stored) -> None:
         """Take the report, or log once why it is ignored. Never raises."""
+        if stored.value == PROBE:
+            return
         node = records.node_of(stored.key)
         try:
             record = self._check(node, stored)

@@ -14,7 +14,7 @@ from wellkeeper_client.fleet_bodies import NodeBody
 from wellkeeper_client.record_state import Stored
 from wellkeeper_client.records import Kind
 from wellkeeper_client.signing import sign_claims
-from wellkeeper_issuer.fleet.reports import Reports, Seen, read_all
+from wellkeeper_issuer.fleet.reports import PROBE, Reports, Seen, read_all
 from wellkeeper_node.agent.report import CertificateReport, CertificateState, Report, done_digest
 from wellkeeper_node.complaints import MOST
 
@@ -175,6 +175,11 @@ def test_report_of_a_node_with_an_older_program_counts(reports: Reports, web2: P
     report = reports.of("web2")
     assert report is not None
     assert report.version == "0.0.1"
+
+
+def test_what_the_check_of_an_engine_writes_is_not_logged(reports: Reports, caplog: pytest.LogCaptureFixture) -> None:
+    reports.take(Stored("report/check-1a2b3c4d", PROBE))
+    assert (caplog.messages, dict(reports.last)) == ([], {})
 
 
 def test_record_of_a_later_format_is_named_with_the_remedy(
