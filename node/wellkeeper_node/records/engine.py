@@ -24,8 +24,10 @@ _HOST_AND_PORT: Final = re.compile(
     r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<host>[A-Za-z0-9._-]+))(?::(?P<port>[0-9]{1,5}))?"
 )
 _IP_ADDRESS: Final = re.compile(r"[0-9.]+|.*:.*")
-# Also one that '/', '?' or '#' cuts off from the host; not a port before the path of a file.
-_WITH_PASSWORD: Final = re.compile(r"(?!unix:)(?:[^:]*://)?[^@/?#\[]*:(?!//|[0-9]+[,/?#])[^@]*@")
+# Also one that '/', '?' or '#' cuts off from the host; not a port before an option, whose value may have '@'.
+_WITH_PASSWORD: Final = re.compile(
+    r"(?!unix:)(?:[^:]*://)?[^@/?#\[]*:(?!//|[0-9]+(?:[,/][^@?#]*)?\?(?:ca|prefix)=)[^@]*@"
+)
 _NOT_IN_ADDRESSES: Final = re.compile(r"[\s#]")
 _DATABASE: Final = re.compile("[0-9]{1,5}")
 _PREFIX: Final = re.compile(r"[A-Za-z0-9_.{}-]{1,64}")

@@ -26,6 +26,11 @@ from wellkeeper_node.records.engine import EngineAddress, parse_engine
         ("rediss+sentinel://a/fleet", {"hosts": (("a", 26379),), "service": "fleet"}),
         ("valkey://10.0.0.1", {"hosts": (("10.0.0.1", 6379),)}),
         ("valkeys://a:7?ca=/etc/a@b.pem", {"hosts": (("a", 7),), "ca_file": "/etc/a@b.pem"}),
+        (
+            "rediss://user@a:7/2?prefix=b&ca=/etc/a@b.pem",
+            {"hosts": (("a", 7),), "database": 2, "user": "user", "prefix": "b", "ca_file": "/etc/a@b.pem"},
+        ),
+        ("rediss://[fd00::1]:7?ca=/etc/a@b.pem", {"hosts": (("fd00::1", 7),), "ca_file": "/etc/a@b.pem"}),
         ("valkeys+sentinel://a/valkey", {"hosts": (("a", 26379),), "service": "valkey"}),
         (
             "rediss+sentinel://a:7,b:8/fleet?ca=/etc/a@b.pem",
@@ -86,6 +91,11 @@ def test_other_text_is_refused(text: str, why: str) -> None:
         "redis://u:geheim?geheim@a",
         "redis://u:geheim@geheim@a",
         "redis://u:7,geheim@a",
+        "redis://u:7/geheim@a",
+        "redis://u:7?geheim@a",
+        "redis://u:7#geheim@a",
+        "rediss://u:7/geheim@a:7?ca=/etc/a@b.pem",
+        "u:7/geheim@a",
     ],
 )
 def test_password_in_an_address_is_refused_and_not_repeated(text: str) -> None:
