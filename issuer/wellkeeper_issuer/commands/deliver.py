@@ -126,7 +126,7 @@ def _compare(leaf: Certificate, given: _Given, *, is_forced: bool) -> None:
             "Give the newest one, or add --force to go back." if now == former else others,
         )
     if now != former:
-        click.echo(f"note: it replaces a certificate with an {former} key by one with an {now} key. {others}", err=True)
+        click.echo(f"note: a certificate with an {now} key replaces one with an {former} key. {others}", err=True)
 
 
 async def _have_read(path: Path, settings: Settings) -> None:

@@ -16,7 +16,7 @@ from wellkeeper_node.model import LINEAGE_NAME, Certificate
 
 _COMMENT: Final = "Written by 'wellkeeper deliver'."
 _NAMES: Final = (
-    "its name may contain only a-z, 0-9, '.', '_' and '-', not '..', and starts with a letter, a digit or '_'"
+    "its name may contain only a-z, 0-9, '.', '_' and '-', not '..', and must start with a letter, a digit or '_'"
 )
 _WHAT: Final = "cannot deliver certificate {}; nothing was changed"
 

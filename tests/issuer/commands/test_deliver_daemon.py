@@ -74,7 +74,7 @@ def test_rsa_and_ecdsa_certificates_need_two_names(program: Program) -> None:
     with daemon.running():
         replaced, refused = (deliver(program, one, name="a.example") for one in (newer, older))
         same = deliver(program, ecdsa, name="a.example")
-    note = "note: it replaces a certificate with an ECDSA key by one with an RSA key. To have both"
+    note = "note: a certificate with an RSA key replaces one with an ECDSA key. To have both"
     remedy = "give the RSA one its own name, such as a.example-rsa."
     assert note in replaced.err
     assert remedy in replaced.err
