@@ -23,6 +23,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.booted, pytest.mark.timeout(6
 
 AGENT: Final = "wellkeeper-node.service"
 RELAY: Final = "wellkeeper-relay.service"
+TITLES: Final = ["NODE", "SEEN", "FOLLOWS", "ANSWERS", "CLOCK", "CERTIFICATES", "EXPIRES", "BEHIND"]
 RELAY_NAME: Final = "relay.example.org"
 DEPLOY: Final = '#!/bin/sh\ninstall -m 600 "$WELLKEEPER_LIVE/privkey.pem" "/etc/ssl/$WELLKEEPER_CERTIFICATE.pem"\n'
 # Both tests need several machines, so each has one of the releases.
@@ -86,7 +87,7 @@ async def join_two_nodes(fleet: Fleet, page: Page, package: Path) -> None:
     for name in ("web2", "web3"):
         await until_complete(fleet[name])
     shown = await web1.shell(page.next("status --nodes"))
-    assert shown.splitlines()[0].split() == ["NODE", "SEEN", "FOLLOWS", "ANSWERS", "CLOCK", "CERTIFICATES", "BEHIND"]
+    assert shown.splitlines()[0].split() == TITLES
     assert [line.split()[0] for line in shown.splitlines()[1:]] == ["web2", "web3"]
     assert f"{NAME}: served" in await web2.shell(page.next("wellkeeper-node status"))
     assert "node 'web2' has joined" in await web1.run_well("journalctl", "--no-pager", "--unit", DAEMON)
