@@ -12,7 +12,7 @@ _MIDDLE: Final = MOST_YOUNG_OBJECTS // _YOUNGEST - 2
 # The oldest generation has all objects, which takes 33 ms: it is collected about once a day with 10 000 certificates.
 _OLDEST: Final = 5_000
 # A request may wait this long for a busy thread at each of its system calls. (Python's default is 5 ms.)
-_SWITCH_SECONDS: Final = 0.001
+_SWITCH_SECONDS: Final = 0.0002
 
 
 def keep_pauses_short() -> None:
