@@ -5,15 +5,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
 
-from redis.exceptions import NoPermissionError, NoScriptError, ReadOnlyError, RedisError, ResponseError
+from redis.exceptions import NoPermissionError, NoScriptError, ReadOnlyError, ResponseError
 
 from wellkeeper_node.records import engine_errors
-from wellkeeper_node.records.engine_connection import Access, Command, EngineConnection, Reply, connect
+from wellkeeper_node.records.engine_connection import FAULTS, Access, Command, EngineConnection, Reply, connect
 from wellkeeper_node.records.engine_scripts import Script
 
 _MOST_CONNECTIONS: Final = 8
 # What a connection raises when the engine is away, or sends what cannot be read.
-_FAULTS: Final = (RedisError, OSError, ValueError, RecursionError)
 # Of an engine that is not the primary any more, or for a user without rights.
 _USELESS: Final = (ReadOnlyError, NoPermissionError)
 
@@ -66,7 +65,7 @@ class EngineCalls:
                 yield connection
                 self._idle.append(connection)
                 connection = None
-        except _FAULTS as error:
+        except FAULTS as error:
             await self.close()  # the others are no better
             raise engine_errors.unavailable(self.name, error, self._access.call_seconds) from error
         finally:
@@ -80,7 +79,7 @@ class EngineCalls:
         try:
             connection = await connect(self._access)
             yield connection
-        except _FAULTS as error:
+        except FAULTS as error:
             raise engine_errors.unavailable(self.name, error, self._access.call_seconds) from error
         finally:
             if connection is not None:

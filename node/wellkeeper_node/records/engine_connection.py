@@ -13,7 +13,7 @@ from redis._parsers import _AsyncRESP2Parser
 from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import InvalidResponse, ResponseError
+from redis.exceptions import InvalidResponse, RedisError, ResponseError
 
 from wellkeeper_client import relay_wire
 from wellkeeper_node.records.engine import EngineAddress
@@ -25,6 +25,8 @@ MOST_BYTES: Final = 8 * 1024 * 1024
 # A line has a length, a status or an error.
 _LONGEST_LINE: Final = 64 * 1024
 _LAST_PORT: Final = 65535
+# What a server that is gone or hostile causes.
+FAULTS: Final = (RedisError, OSError, ValueError, RecursionError)
 
 Command = tuple[str | bytes | int, ...]
 Reply = Any
@@ -197,7 +199,7 @@ class EngineConnection(AbstractConnection):
 async def connect(access: Access) -> EngineConnection:
     """Return a connection to the engine, or to the first primary that answers of those that the Sentinels name.
 
-    A Sentinel that others do not reach may name a former one. Raises RedisError and OSError.
+    A Sentinel that others do not reach may name a former one. Raises one of FAULTS.
     """
     address = access.address
     if not address.service:
@@ -212,7 +214,7 @@ async def connect(access: Access) -> EngineConnection:
         try:
             if place not in tried:
                 return await _opened(EngineConnection(access, *place))
-        except Exception as error:  # noqa: BLE001 - another Sentinel may name another one
+        except FAULTS as error:
             tried[place] = error
     raise next(iter(tried.values()), SentinelsError(address.service, failures))
 

@@ -227,7 +227,8 @@ async def test_sentinel_that_names_a_former_primary_is_not_the_last_one_asked(
 ) -> None:
     running = await stack.enter_async_context(KeyValueServer("redis", tmp_path / "engine"))
     gone, there = (array(bulk(b"127.0.0.1"), bulk(b"%d" % port)) for port in (free_port(), running.port))
-    ports = [await played_sentinel(stack, reply) for reply in (gone, gone, there)]
+    nowhere = array(bulk(b"a" * 70), bulk(b"6379"))
+    ports = [await played_sentinel(stack, reply) for reply in (gone, nowhere, there)]
     hosts = [f"127.0.0.1:{port}" for port in ports]
     records = opened(stack, f"redis+sentinel://{','.join(hosts)}/fleet", "", "")
     assert await records.get("bundle/www") is None
