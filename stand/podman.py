@@ -5,6 +5,7 @@ It runs what stand/images/build.sh built. Pods that get the network of the host 
 
 import os
 import shlex
+import signal
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, Self
@@ -14,6 +15,7 @@ from stand.issuer import Finished
 from stand.processes import PROJECT, find_program
 
 _STORAGE: Final = PROJECT / ".cache/containers"
+_NAME_SERVER: Final = Path("/run/containers/networks/aardvark-dns/aardvark.pid")
 _COMPOSE: Final = PROJECT / ".cache/podman-compose/bin/podman-compose"
 
 
@@ -53,6 +55,10 @@ class Podman:
         environment = {**self._environment, **variables}
         command = (str(_COMPOSE), "--podman-path", str(self._program))
         return await run_well(*command, *argv, folder=folder, environment=environment)
+
+    def end_name_server(self) -> None:
+        """End it, so that the next container starts another one: in podman 4.3, it may lock up when it reloads."""
+        os.kill(int(_NAME_SERVER.read_text()), signal.SIGKILL)
 
     async def remove_all(self) -> None:
         """Remove all pods, containers, volumes and networks."""

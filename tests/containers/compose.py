@@ -109,6 +109,21 @@ class Project:
         for service in services:
             await self._engine.run("restart", "--time", "5", await self._container(service))
 
+    async def finds(self, service: str, name: str) -> bool:
+        """Return whether the name of another service resolves in this one."""
+        try:
+            await self.run("exec", "-T", service, "timeout", "10", "getent", "hosts", name)
+        except StandError:
+            return False
+        return True
+
+    async def restart_until_found(self, service: str, client: str) -> None:
+        """Restart the service, with the name server of podman, until another service finds it."""
+        while not await self.finds(client, service):
+            if isinstance(self._engine, Podman):
+                self._engine.end_name_server()
+            await self.restart(service)
+
     async def crash(self, service: str) -> None:
         os.kill((await self.state(service))["State"]["Pid"], signal.SIGKILL)
 

@@ -14,7 +14,6 @@ import pytest_asyncio
 from stand.challtestsrv import Challtestsrv
 from stand.engine import Engine
 from stand.pebble import Pebble
-from stand.processes import StandError
 from tests.containers.compose import Project
 from tests.containers.conftest import NODES
 from tests.containers.deployment import renew
@@ -44,20 +43,6 @@ class Fleet:
         serials = {await site.until_served(other_than=other_than) for _, site in self.nodes.values()}
         assert len(serials) == 1
         return serials.pop()
-
-    async def until_found(self) -> None:
-        """Wait until nodes find nginx: after a restart, podman's name server may answer nothing until the next one."""
-        for node, _ in self.nodes.values():
-            while not await finds_nginx(node):
-                await node.restart("nginx")
-
-
-async def finds_nginx(node: Project) -> bool:
-    try:
-        await node.run("exec", "-T", "node", "getent", "hosts", "nginx")
-    except StandError:
-        return False
-    return True
 
 
 @pytest.fixture(scope="module", params=["docker", "podman"])
@@ -103,7 +88,8 @@ async def test_restarts_in_an_order_and_its_reverse_change_nothing(fleet: Fleet)
         served = await fleet.until_served()
         for project, service in order:
             await project.restart(service)
-        await fleet.until_found()
+        for node, _ in fleet.nodes.values():
+            await node.restart_until_found("nginx", "node")
         assert await fleet.until_served() == served
         await fleet.renew()
         await fleet.until_served(other_than=served)
