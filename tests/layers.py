@@ -192,7 +192,11 @@ ALLOWED: Final[dict[str, tuple[str, ...]]] = {
         "wellkeeper_issuer.takeover",
         "wellkeeper_issuer.known_cas",
     ),
-    "wellkeeper_issuer.outside.web*": (*OUTSIDE, "wellkeeper_client.unix_sockets"),
+    "wellkeeper_issuer.outside.web*": (
+        *OUTSIDE,
+        "wellkeeper_client.own_addresses",
+        "wellkeeper_client.unix_sockets",
+    ),
     "wellkeeper_issuer.outside.keys.sealed_bundles": (*OUTSIDE, "wellkeeper_issuer.fleet.sealing"),
     "wellkeeper_issuer.outside.state.issuer_id": (*OUTSIDE, *RECORDS),
     "wellkeeper_issuer.outside*": OUTSIDE,

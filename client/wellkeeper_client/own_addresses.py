@@ -1,5 +1,7 @@
-"""List the IP addresses of this host, as the kernel knows them; no program and no privileges needed."""
+"""List the IP addresses of this host, as the kernel knows them, and say why a program cannot listen on one."""
 
+import errno
+import os
 from collections.abc import Iterator
 from ipaddress import IPv6Address
 from pathlib import Path
@@ -11,6 +13,14 @@ _PROC: Final = Path("/proc/net")
 def own_addresses(proc: Path = _PROC) -> frozenset[str]:
     """Return the addresses of all interfaces, IPv6 compressed; what the kernel does not show is left out."""
     return frozenset([*_ipv4(_lines(proc / "fib_trie")), *_ipv6(_lines(proc / "if_inet6"))])
+
+
+def why_not_bound(error: OSError) -> str:
+    """Return the system's words for the fault of asyncio's `create_server`, whose own repeat the address.
+
+    From Python 3.13 on, it gives no number if none of the addresses is one of this host.
+    """
+    return os.strerror(errno.EADDRNOTAVAIL if error.errno is None else error.errno)
 
 
 def _lines(path: Path) -> list[str]:

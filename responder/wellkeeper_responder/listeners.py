@@ -9,15 +9,18 @@ from pathlib import Path
 from typing import Final
 
 from wellkeeper_client import permissions
+from wellkeeper_client.own_addresses import why_not_bound
 from wellkeeper_client.unix_sockets import remove_stale
 from wellkeeper_responder.capacity import ACCEPTED_AT_ONCE
 from wellkeeper_responder.connections import ConnectionServer
 from wellkeeper_responder.settings import Address, TcpAddress, UnixAddress
 
 _BACKLOG: Final = 1024
+_ELSEWHERE: Final = ". Choose an address of this host."
 _REMEDIES: Final = {
     errno.EADDRINUSE: ". Choose another address, or stop the process that uses it.",
-    errno.EADDRNOTAVAIL: ". Choose an address of this host.",
+    errno.EADDRNOTAVAIL: _ELSEWHERE,
+    None: _ELSEWHERE,  # as `why_not_bound` has it
 }
 
 
@@ -123,25 +126,27 @@ def _identity(path: Path) -> tuple[int, int] | None:
 
 def reason(error: OSError, address: Address) -> str:
     """Return the cause and the remedy as sentences."""
-    if isinstance(address, UnixAddress) and isinstance(error, FileNotFoundError):
-        return f"{address.path.parent} does not exist. Create this directory for this program's user."
-    if isinstance(error, PermissionError) and isinstance(address, UnixAddress):
-        return (
-            f"{error.strerror}. Let this program's user (uid {os.geteuid()}) write to {address.path.parent}"
-            " (systemd: RuntimeDirectory=; in a container a volume, or a tmpfs with its uid)."
-        )
-    if isinstance(address, UnixAddress) and error.errno == errno.EROFS:
-        return (
-            f"{error.strerror}. Mount a volume at {address.path.parent}, or a tmpfs that belongs to this program's user"
-            f" (uid {os.geteuid()})."
-        )
+    if isinstance(address, UnixAddress):
+        return _reason_for_socket(error, address.path.parent)
     if isinstance(error, socket.gaierror):
         return f"{error.strerror}. Write an IP address of this host, or a name that has one."
+    why = why_not_bound(error)
     if isinstance(error, PermissionError):
-        return f"{error.strerror}. Choose a port above 1023, which any user (here uid {os.geteuid()}) may use."
-    words = error.strerror or str(error)
-    if isinstance(address, TcpAddress) and error.errno is not None:
-        # asyncio's text repeats the address.
-        words = os.strerror(error.errno) if error.errno > 0 else words
-    remedy = _REMEDIES.get(error.errno or 0, "") if isinstance(address, TcpAddress) else ""
-    return f"{words}{remedy}"
+        return f"{why}. Choose a port above 1023, which any user (here uid {os.geteuid()}) may use."
+    return f"{why}{_REMEDIES.get(error.errno, '')}"
+
+
+def _reason_for_socket(error: OSError, folder: Path) -> str:
+    if isinstance(error, FileNotFoundError):
+        return f"{folder} does not exist. Create this directory for this program's user."
+    if isinstance(error, PermissionError):
+        return (
+            f"{error.strerror}. Let this program's user (uid {os.geteuid()}) write to {folder}"
+            " (systemd: RuntimeDirectory=; in a container a volume, or a tmpfs with its uid)."
+        )
+    if error.errno == errno.EROFS:
+        return (
+            f"{error.strerror}. Mount a volume at {folder}, or a tmpfs that belongs to this program's user"
+            f" (uid {os.geteuid()})."
+        )
+    return error.strerror or str(error)

@@ -148,6 +148,16 @@ _MAY_NOT = PermissionError(errno.EACCES, "Permission denied")
     [
         (_MAY_NOT, UnixAddress(Path("/run/a.sock")), "write to /run (systemd: RuntimeDirectory="),
         (_MAY_NOT, TcpAddress("127.0.0.1", 80), "Permission denied. Choose a port above 1023"),
+        (
+            PermissionError(errno.EACCES, "error while attempting to bind"),
+            TcpAddress("127.0.0.1", 80),
+            "Permission denied. C",
+        ),
+        (
+            OSError("could not bind on any address"),
+            TcpAddress("192.0.2.1", 80),
+            "Cannot assign requested address. Choose an",
+        ),
         (socket.gaierror(-2, "Name unknown"), TcpAddress("nowhere", 80), "Name unknown. Write an IP address"),
         (
             OSError(errno.EROFS, "Read-only file system"),
@@ -155,7 +165,7 @@ _MAY_NOT = PermissionError(errno.EACCES, "Permission denied")
             "Mount a volume at /run, or a",
         ),
     ],
-    ids=["directory", "port", "name", "read-only"],
+    ids=["directory", "port", "asyncio's words", "Python 3.13", "name", "read-only"],
 )
 def test_unusable_address_is_reported_with_the_remedy(error: OSError, address: Address, words: str) -> None:
     """Check the messages alone: root may use every address, and name resolution depends on the network."""

@@ -14,6 +14,7 @@ from typing import Final
 from aiohttp import web
 
 from wellkeeper_client import permissions
+from wellkeeper_client.own_addresses import why_not_bound
 from wellkeeper_client.unix_sockets import remove_stale
 from wellkeeper_issuer.errors import DaemonError
 from wellkeeper_issuer.outside.web.site import Page, Site, reply
@@ -47,7 +48,7 @@ async def listening(
         else:
             listener = await loop.create_server(accept, *address)
     except OSError as error:
-        raise DaemonError(f"cannot listen on {shown(address)}", error.strerror or str(error), _REMEDY) from error
+        raise DaemonError(f"cannot listen on {shown(address)}", _why(error, address), _REMEDY) from error
     ending = loop.create_task(_end_slow_ones(server, request_seconds))
     try:
         yield
@@ -62,6 +63,12 @@ async def listening(
 def shown(address: Path | tuple[str, int]) -> str:
     """Return the address as the settings have it."""
     return f"unix:{address}" if isinstance(address, Path) else f"{address[0]}:{address[1]}"
+
+
+def _why(error: OSError, address: Path | tuple[str, int]) -> str:
+    if isinstance(address, Path) or isinstance(error, socket.gaierror):
+        return error.strerror or str(error)
+    return why_not_bound(error)
 
 
 async def _end_slow_ones(server: web.Server, seconds: float) -> None:

@@ -58,9 +58,18 @@ async def test_tcp_address_is_served(folder: Path) -> None:
         writer.write(b"GET /page HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         assert (await reader.read()).endswith(b"hello\n")
         writer.close()
-        with pytest.raises(DaemonError, match=rf"cannot listen on 127\.0\.0\.1:{port}: .*in use"):
+        with pytest.raises(DaemonError, match=rf"cannot listen on 127\.0\.0\.1:{port}: Address already in use"):
             async with listening(SITE, ("127.0.0.1", port)):
                 raise AssertionError(folder)
+
+
+@pytest.mark.parametrize(
+    ("host", "why"), [("192.0.2.1", "Cannot assign requested address"), ("nothing.invalid", "[A-Z]")]
+)
+async def test_tcp_address_that_this_host_lacks_is_refused(host: str, why: str) -> None:
+    with pytest.raises(DaemonError, match=rf"cannot listen on {host}:8080: {why}"):
+        async with listening(SITE, (host, 8080)):
+            raise AssertionError(host)
 
 
 async def test_more_connections_than_are_allowed_are_closed_at_once(folder: Path) -> None:
