@@ -38,7 +38,7 @@ from wellkeeper_issuer.renew import Found, Renewals
 from wellkeeper_issuer.renew_partly import renew_partly
 from wellkeeper_issuer.reports import Mode, Report, waiting
 from wellkeeper_issuer.upkeep.certificate_run import CertificateRun, occasion_after
-from wellkeeper_issuer.upkeep.events import delivery_of, issue_of
+from wellkeeper_issuer.upkeep.events import delivery_of, issue_of, renewal_of
 from wellkeeper_issuer.upkeep.follow_up import FollowUp
 from wellkeeper_issuer.upkeep.opening import Opening
 from wellkeeper_issuer.upkeep.restoring import can_stand_in
@@ -46,7 +46,6 @@ from wellkeeper_issuer.upkeep.verifying import Verifications
 from wellkeeper_node.errors import MissingVersionError, ReloadError, WellkeeperError
 from wellkeeper_node.model import Flip
 from wellkeeper_node.steps import Steps
-from wellkeeper_node.wording import format_time
 
 _log = logging.getLogger(__name__)
 
@@ -133,7 +132,7 @@ class Passes:
         """Take one certificate from due to served, and follow up."""
         async with self._locks[run.lineage.name]:
             # Until the lock is released, only this run changes what is recorded about the certificate.
-            run.record = await self.renewals.records.read_lineage(run.lineage.name)
+            run.before = run.record = await self.renewals.records.read_lineage(run.lineage.name)
             if mode is Mode.SCHEDULED:
                 run.waits = self.follow_up.waits(run.lineage, run.record.failure)
             if run.waits is None:
@@ -141,9 +140,8 @@ class Passes:
                 # A result that cannot be recorded is this certificate's error: the others go on.
                 await self._guarded(run, self._settle(run))
                 await self.follow_up.record(*delivery_of(run))
-                if run.issued is not None and run.error is None:
-                    until = format_time(run.issued.installed.certificate.not_after)
-                    await self.follow_up.announce(run.lineage.name, f"{run.outcome}, valid until {until}")
+                if renewal := renewal_of(run):
+                    await self.follow_up.announce(run.lineage.name, renewal)
             else:
                 await self.follow_up.report(run.lineage.name, run.record)
                 run.reason = waiting(run.waits)
@@ -177,7 +175,8 @@ class Passes:
         """Verify what nginx has loaded; the hook runs whatever it serves, unless the version before is live again."""
         if run.is_to_be_verified:
             await self._guarded(run, self._verifications.verify(run))
-        if not run.has_returned and run.record.owed_hook and await self.follow_up.is_owed(run.lineage.name):
+        has_hook = run.is_loaded and not run.has_returned and run.record.owed_hook
+        if has_hook and await self.follow_up.is_owed(run.lineage.name):
             await self._guarded(run, self._deploy(run))
 
     async def _guarded(self, run: CertificateRun, work: Awaitable[None]) -> None:

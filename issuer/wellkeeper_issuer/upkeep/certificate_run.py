@@ -15,10 +15,14 @@ from wellkeeper_node.steps import Steps
 
 @dataclass
 class CertificateRun:
-    """The state of one certificate in this pass, filled in step by step; `record` is kept as the steps change it."""
+    """The state of one certificate in this pass, filled in step by step.
+
+    `before` is the record at its start; `record` is kept as the steps change it.
+    """
 
     lineage: Lineage
     steps: Steps
+    before: LineageRecord = field(default_factory=LineageRecord)
     record: LineageRecord = field(default_factory=LineageRecord)
     installed: Installed | None = None
     reason: str = "not due"
@@ -44,6 +48,11 @@ class CertificateRun:
         if self.served.is_hidden:
             return Outcome.INSTALLED
         return Outcome.SERVED if self.served.is_served else Outcome.NOT_SERVED_YET
+
+    @property
+    def is_loaded(self) -> bool:
+        """Return whether nginx has loaded the newest version, if there was no error."""
+        return self.flip is not None or (self.installed is not None and self.before.undelivered is None)
 
     @property
     def renewed(self) -> tuple[Identifier, ...]:

@@ -1,12 +1,21 @@
-"""Describe for the history what a pass did with one certificate: issued, and delivered to this host's nginx or not."""
+"""Describe what a pass did with one certificate: issued, and delivered to this host's nginx or not."""
 
 from collections.abc import Iterator
+from typing import Final
 
-from wellkeeper_issuer.records import LOCAL_NODE, Issued
+from wellkeeper_issuer.records import LOCAL_NODE, Issued, Seen
+from wellkeeper_issuer.reports import Outcome
 from wellkeeper_issuer.upkeep.certificate_run import CertificateRun
 from wellkeeper_node.errors import ReloadError, VerifyError
 from wellkeeper_node.happened import Happened, What
 from wellkeeper_node.steps import Steps
+from wellkeeper_node.wording import format_time
+
+_OUTCOMES: Final = {
+    Seen.SERVED: Outcome.SERVED,
+    Seen.HIDDEN: Outcome.INSTALLED,
+    Seen.UNUSED: Outcome.NOT_SERVED_YET,
+}
 
 
 def issue_of(issued: Issued, reason: str, steps: Steps) -> Happened:
@@ -36,6 +45,20 @@ def delivery_of(run: CertificateRun) -> Iterator[Happened]:
     elif served is not None and (served.is_served or served.is_hidden):
         state = "served" if served.is_served else "installed"
         yield Happened(What.CERTIFICATE_DELIVERED, run.lineage.name, details | {"state": state})
+
+
+def renewal_of(run: CertificateRun) -> str:
+    """Describe a renewal whose delivery this pass has completed without a failure; "" without one.
+
+    A renewal that failed before still owes its hook, or clients got something else.
+    """
+    before, check = run.before, run.record.check
+    was_wrong = before.is_unserved and before.check is not None and before.check.seen is Seen.WRONG
+    installed = run.issued.installed if run.issued else run.installed if before.owed_hook or was_wrong else None
+    outcome = _OUTCOMES.get(check.seen) if check else None
+    if run.error or not run.is_loaded or installed is None or outcome is None:
+        return ""
+    return f"{outcome}, valid until {format_time(installed.certificate.not_after)}"
 
 
 def _version(run: CertificateRun) -> str:
