@@ -79,7 +79,7 @@ class Fleet:
         self.distribution = Distribution(
             self.feed, deps.disk, deps.fleet_key, self.bodies, clock, deps.fleet_keys, self.restored, self.others
         )
-        self.roll_outs = RollOuts(self.distribution, self.reports, self.bodies, self._history, self.others)
+        self.roll_outs = RollOuts(self.distribution, self.reports, lambda: self.nodes, self._history, self.others)
         self._refreshed_at, self._listens_from = -math.inf, clock.now()
         self._has_changed = asyncio.Event()
 

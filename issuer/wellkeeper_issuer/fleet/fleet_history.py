@@ -39,10 +39,19 @@ class FleetHistory:
         for seen in reports:
             node = nodes[seen.node]
             before = self.last.get((node.name, node.enrolled_at))
-            wanted = {name: listed[name] for name in _changed(before, seen.report, listed) if _gets(node, name)}
+            wanted = {name: listed[name] for name in _changed(before, seen.report, listed) if node.gets(name)}
             happened += self._news(node, before, seen.report, wanted)
             self.last[node.name, node.enrolled_at] = seen.report
         await record(self.history, *happened)
+
+    def has_had(self, node: EnrolledNode, lineage: str, number: int) -> bool:
+        """Return whether nginx on the node had this version before its newest report."""
+        key = node.name, node.enrolled_at
+        before, place = self.last.get(key), self._places.get(key)
+        if before is not None and before.is_done(lineage, number):
+            return True
+        version, bits = self._known.get((lineage, What.CERTIFICATE_DELIVERED), (number, 0))
+        return version == number and place is not None and bool(bits >> place & 1)
 
     async def rekeyed(self, node: EnrolledNode, former: EnrolledNode) -> None:
         """Record that a node has other keys."""
@@ -59,11 +68,14 @@ class FleetHistory:
     ) -> Iterator[Happened]:
         for name, entry in wanted.items():
             number, one = entry.version.number, now.certificates.get(name)
+            for earlier in (What.CERTIFICATE_DELIVERED, What.CERTIFICATE_REFUSED):
+                if _was_so(before, name, number, earlier):  # an earlier process has recorded it
+                    self._is_first(node, name, number, earlier)
             what = What.CERTIFICATE_DELIVERED if now.is_done(name, number) else What.CERTIFICATE_REFUSED
             is_refused = one is not None and one.number == number and one.state in _REFUSED
             if not is_refused and what is not What.CERTIFICATE_DELIVERED:
                 continue
-            if self._is_first(node, name, number, what) and not _was_so(before, name, number, what):
+            if self._is_first(node, name, number, what):
                 yield Happened(what, name, _details(node, entry, one))
 
     def _is_first(self, node: EnrolledNode, lineage: str, number: int, what: What) -> bool:
@@ -72,10 +84,6 @@ class FleetHistory:
         bits = bits if version == number else 0
         self._known[lineage, what] = number, bits | 1 << place
         return not bits >> place & 1
-
-
-def _gets(node: EnrolledNode, lineage: str) -> bool:
-    return bool({"*", lineage} & set(node.lineages))
 
 
 def _changed(before: Report | None, now: Report, listed: Mapping[str, Entry]) -> Iterator[str]:
@@ -90,7 +98,7 @@ def _changed(before: Report | None, now: Report, listed: Mapping[str, Entry]) ->
 
 
 def _was_so(before: Report | None, name: str, number: int, what: What) -> bool:
-    """Return whether the report before said the same: an earlier process has recorded it."""
+    """Return whether the report before said so."""
     if before is None:
         return False
     if what is What.CERTIFICATE_DELIVERED:

@@ -22,6 +22,10 @@ class EnrolledNode:
     is_ephemeral: bool = False
     invite: str = ""
 
+    def gets(self, lineage: str) -> bool:
+        """Return whether the certificate is for this node."""
+        return "*" in self.lineages or lineage in self.lineages
+
     def has_keys(self, signing_key: str, sealing_key: str) -> bool:
         return (self.signing_key, self.sealing_key) == (signing_key, sealing_key)
 
