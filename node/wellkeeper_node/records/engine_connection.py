@@ -7,6 +7,7 @@ import asyncio
 import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, Final
 
 from redis._parsers import _AsyncRESP2Parser
@@ -17,7 +18,7 @@ from redis.exceptions import InvalidResponse, RedisError, ResponseError
 
 from wellkeeper_client import relay_wire
 from wellkeeper_node.records.engine import EngineAddress
-from wellkeeper_node.records.engine_errors import SentinelsError, UnknownServiceError
+from wellkeeper_node.records.engine_errors import ReplicaError, SentinelsError, UnknownServiceError
 from wellkeeper_node.resolver import DaemonResolver
 
 # Of what arrives after one request; replies are asked for in pieces of about a megabyte.
@@ -199,7 +200,7 @@ class EngineConnection(AbstractConnection):
 async def connect(access: Access) -> EngineConnection:
     """Return a connection to the engine, or to the first primary that answers of those that the Sentinels name.
 
-    A Sentinel that others do not reach may name a former one. Raises one of FAULTS.
+    A Sentinel that others do not reach may name a former one, which may be a replica now. Raises one of FAULTS.
     """
     address = access.address
     if not address.service:
@@ -213,7 +214,7 @@ async def connect(access: Access) -> EngineConnection:
             continue
         try:
             if place not in tried:
-                return await _opened(EngineConnection(access, *place))
+                return await _to_primary(access, place)
         except FAULTS as error:
             tried[place] = error
     raise next(iter(tried.values()), SentinelsError(address.service, failures))
@@ -227,6 +228,23 @@ async def _primary(access: Access, host: str, port: int) -> tuple[str, int]:
         return _place(found)
     finally:
         await sentinel.disconnect(nowait=True)
+
+
+async def _to_primary(access: Access, place: tuple[str, int]) -> EngineConnection:
+    connection = await _opened(EngineConnection(access, *place))
+    try:
+        await _refuse_replica(connection, ReplicaError(f"{place[0]}:{place[1]}", access.address.service))
+    except BaseException:
+        await connection.disconnect(nowait=True)
+        raise
+    return connection
+
+
+async def _refuse_replica(connection: EngineConnection, error: ReplicaError) -> None:
+    """Raise the error if the server says that it is a replica; one that does not say it may be the primary."""
+    (reply,) = await connection.ask(("HELLO", 2))
+    if isinstance(reply, list) and (b"role", b"replica") in pairwise(reply):
+        raise error
 
 
 def _place(reply: Reply) -> tuple[str, int]:

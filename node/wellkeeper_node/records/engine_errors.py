@@ -58,6 +58,17 @@ class UnknownServiceError(Exception):
     """A Sentinel does not know the service."""
 
 
+class ReplicaError(OSError):
+    """A Sentinel has named a server that is not the primary."""
+
+    def __init__(self, place: str, service: str) -> None:
+        super().__init__(0, f"{place}, which a Sentinel names as the primary of {service!r}, is a replica")
+        self.remedy = (
+            f"Run 'SENTINEL CKQUORUM {service}' in redis-cli at each Sentinel, and let them reach one another and the"
+            " engine's servers."
+        )
+
+
 class SentinelsError(OSError):
     """No Sentinel has named the primary. `remedy` is for the one that got furthest."""
 
@@ -99,7 +110,7 @@ def _sentinel_remedy(error: Exception) -> str:
 
 
 def _remedy(error: Exception) -> str:
-    if isinstance(error, SentinelsError):
+    if isinstance(error, ReplicaError | SentinelsError):
         return error.remedy
     for said, remedy in _REMEDIES_BY_WORDS.items():
         if said in str(error):

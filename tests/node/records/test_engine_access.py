@@ -237,6 +237,20 @@ async def test_sentinel_that_names_a_former_primary_is_not_the_last_one_asked(
         await former.get("bundle/www")
 
 
+async def test_sentinel_that_names_a_replica_is_not_the_last_one_asked(stack: AsyncExitStack, tmp_path: Path) -> None:
+    primary = await stack.enter_async_context(KeyValueServer("redis", tmp_path / "primary"))
+    options = ("--replicaof", "127.0.0.1", str(primary.port))
+    replica = await stack.enter_async_context(KeyValueServer("redis", tmp_path / "replica", *options))
+    places = (array(bulk(b"127.0.0.1"), bulk(b"%d" % one.port)) for one in (replica, primary))
+    hosts = [f"127.0.0.1:{await played_sentinel(stack, reply)}" for reply in places]
+    records = opened(stack, f"redis+sentinel://{','.join(hosts)}/fleet", "", "")
+    assert await records.acquire("issuer", 60) is not None
+    partitioned = opened(stack, f"redis+sentinel://{hosts[0]}/fleet", "", "")
+    why = rf"127\.0\.0\.1:{replica.port}, which a Sentinel names as the primary of 'fleet', is a replica"
+    with pytest.raises(UnavailableError, match=rf"{why}\. Run 'SENTINEL CKQUORUM fleet' in redis-cli at each Sentinel"):
+        await partitioned.get("bundle/www")
+
+
 @pytest.mark.parametrize(
     ("reply", "why"),
     [
