@@ -3,9 +3,11 @@
 import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 _MORE_ATTEMPTS: Final = 5
+_LIMITS_SECONDS: Final = (0.4, 4.0, 40.0)
+_T = TypeVar("_T")
 
 
 def is_running(pid: int) -> bool:
@@ -28,3 +30,14 @@ async def quickest(attempt: Callable[[], Awaitable[float]], below: float) -> flo
             break
         seconds = min(seconds, await attempt())
     return seconds
+
+
+async def with_more_time(attempt: Callable[[float], Awaitable[_T]]) -> _T:
+    """Return the first true result of attempts with longer and longer limits in seconds, or the last one.
+
+    For a program that must have done something before the limit ends it: on a busy machine, it may even start late.
+    """
+    for seconds in _LIMITS_SECONDS:
+        if found := await attempt(seconds):
+            break
+    return found
