@@ -19,9 +19,10 @@ _LEFT_OUT: Final = pytest.StashKey[dict[str, int]]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Restore what a shell ignores for background jobs and nohup(1): programs would inherit it."""
+    """Restore what a shell ignores for background jobs and nohup(1), and the usual umask: programs would inherit it."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    os.umask(0o022)
     config.pluginmanager.register(_Workers())
 
 

@@ -161,7 +161,7 @@ async def status_with(
 ) -> Finished:
     """Run `wellkeeper-node status` until its output is wanted: the agent writes what it shows after its report."""
     argv = [str(PROGRAM), "status", *options, "--config", str(agent.config_path)]
-    while not is_wanted((shown := await run(argv, 30, 65_536, environment)).output):  # noqa: ASYNC110 - another process
+    while not is_wanted((shown := await run(argv, 120, 65_536, environment)).output):  # noqa: ASYNC110 - another process
         await asyncio.sleep(0.5)
     return shown
 

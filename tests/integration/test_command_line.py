@@ -175,7 +175,7 @@ async def test_closed_standard_stream_is_not_an_error(
     issuer, settings = alone
     issuer.configure(replace(settings, certificates={"web": [NAME]}))
     script = f"{sys.executable} -m wellkeeper_issuer {command} --config {issuer.config_path} {closed}"
-    finished = await run(["sh", "-c", script], 30)
+    finished = await run(["sh", "-c", script], 120)
     assert finished.exit_code == (2 if "nope" in command else 0), finished
     assert "Traceback" not in finished.output
 
@@ -189,7 +189,7 @@ async def test_settings_that_another_user_may_not_read_are_named_with_the_remedy
     config.touch(0o600)
     other = ("setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", str(PROGRAMS / program))
     option = ["--config", str(config)]
-    finished = await run([*other, *(["status", *option] if program == "wellkeeper-node" else [*option, "status"])], 60)
+    finished = await run([*other, *(["status", *option] if program == "wellkeeper-node" else [*option, "status"])], 120)
     assert finished.exit_code == 2 - (program == "wellkeeper-node"), finished
     lines = finished.output.splitlines()
     assert lines[:2] == [f"{program}: cannot read {config}", "  Permission denied"]
@@ -198,7 +198,7 @@ async def test_settings_that_another_user_may_not_read_are_named_with_the_remedy
 
 async def test_relative_path_in_a_deleted_directory_is_an_error_with_a_remedy(folder: Path) -> None:
     deleting = ("sh", "-c", 'mkdir "$0" && cd "$0" && rmdir "$0" && exec "$@"', str(folder / "deleted"))
-    finished = await run([*deleting, str(PROGRAMS / "wellkeeper"), "--config", "issuer.toml", "list"], 60)
+    finished = await run([*deleting, str(PROGRAMS / "wellkeeper"), "--config", "issuer.toml", "list"], 120)
     assert finished.exit_code == 1, finished
     assert finished.output.splitlines() == [
         "wellkeeper: cannot use a relative path",

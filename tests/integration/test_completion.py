@@ -50,7 +50,7 @@ async def proposals(settings: Path, *words: str) -> list[str]:
         "_wellkeeper_completion wellkeeper\n"
         "printf '%s\\n' \"${COMPREPLY[@]}\""
     )
-    finished = await run(["bash", "-c", script], 30, environment=environment(settings))
+    finished = await run(["bash", "-c", script], 120, environment=environment(settings))
     assert finished.exit_code == 0, finished
     return finished.output.split()
 

@@ -53,7 +53,7 @@ class Configured:
         return text
 
     async def nginx(self, option: str) -> Finished:
-        return await run([nginx_program(), "-e", "stderr", "-p", f"{self.folder}/", "-c", str(self.main), option], 30)
+        return await run([nginx_program(), "-e", "stderr", "-p", f"{self.folder}/", "-c", str(self.main), option], 120)
 
     async def proposed(self) -> Plan:
         dump = (await self.nginx("-T")).output
@@ -89,7 +89,7 @@ async def test_patch_applies_and_nginx_accepts_the_result(folder: Path, vhost: V
         "-i",
         f"{folder}/our.patch",
     ]
-    applied = await run(command, 30)
+    applied = await run(command, 120)
     assert applied.exit_code == 0, applied.output
     assert "fuzz" not in applied.output
     assert await asyncio.to_thread(configured.site.read_bytes) == configured.filled(vhost.after).encode()

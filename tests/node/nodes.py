@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
 
 from tests.fakes import FakeClock
 from tests.responder.http import Reply, ask
@@ -13,6 +13,9 @@ from wellkeeper_node.responders.client import ResponderClient
 from wellkeeper_node.responders.publications import AllResponders
 from wellkeeper_responder.app import Responder
 from wellkeeper_responder.settings import Settings, UnixAddress
+
+# Client and responders share an event loop, which a busy machine may stop for seconds.
+_CALL_SECONDS: Final = 60.0
 
 
 class RunningNode:
@@ -66,10 +69,13 @@ class Nodes:
         self.by_name = {name: RunningNode(folder, name, clock) for name in names}
         self._way_clock = FakeClock(clock.now())
         self.responders = AllResponders(
-            [ResponderClient(one.name, str(one.control), KEY, self._way_clock) for one in self.all],
+            [self._client(one) for one in self.all],
             KEY,
             self._way_clock,
         )
+
+    def _client(self, node: RunningNode) -> ResponderClient:
+        return ResponderClient(node.name, str(node.control), KEY, self._way_clock, call_seconds=_CALL_SECONDS)
 
     @property
     def all(self) -> list[RunningNode]:

@@ -11,8 +11,8 @@ from wellkeeper_node.resolver import DaemonResolver, Found, connected
 
 
 async def test_addresses_of_a_name_are_found() -> None:
-    found = await DaemonResolver().resolve("localhost", 443, socket.AF_INET)
-    assert [(one["host"], one["port"], one["hostname"]) for one in found] == [("127.0.0.1", 443, "localhost")]
+    found = await DaemonResolver().resolve("localhost", 443)
+    assert ("127.0.0.1", 443, "localhost") in {(one["host"], one["port"], one["hostname"]) for one in found}
 
 
 @pytest.mark.parametrize("host", ["no-such-name.invalid", "a" * 64 + ".example"])

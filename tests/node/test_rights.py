@@ -150,7 +150,7 @@ def test_rights_come_back_after_an_error(owned: Path) -> None:
 
 @pytest.mark.root
 async def test_process_that_cannot_give_up_its_rights_stops(owned: Path) -> None:
-    finished = await run([*WITHOUT_SETUID, sys.executable, "-c", PROGRAM, str(owned)], 30)
+    finished = await run([*WITHOUT_SETUID, sys.executable, "-c", PROGRAM, str(owned)], 120)
     assert finished.output.strip() == f"setfsuid({WITHOUT_PASSWD_ENTRY}): Operation not permitted"
 
 
@@ -181,5 +181,5 @@ def test_directory_that_cannot_be_used_is_reported_with_its_remedy() -> None:
 
 @pytest.mark.root
 async def test_process_of_the_same_user_is_kept_out() -> None:
-    finished = await run([sys.executable, "-c", INSPECTED], 60)
+    finished = await run([sys.executable, "-c", INSPECTED], 120)
     assert finished.output.split("\n")[:2] == ["reached", "Permission denied"]

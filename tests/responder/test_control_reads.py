@@ -42,8 +42,8 @@ async def test_feed_lists_fetches_with_their_clients(running: Running) -> None:
 async def test_feed_has_an_explicit_gap_when_entries_were_lost(running: Running) -> None:
     path = wire.CHALLENGE_PREFIX + OTHER_TOKEN
     reader, writer = await connect(running.public)
+    writer.write(1030 * f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
     for _ in range(1030):
-        writer.write(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
         await reader.readuntil(b"no such token\n")
     writer.close()
     feed = (await running.read(wire.FETCHES_PATH + "?after=1")).json()

@@ -1,7 +1,5 @@
 """Addresses of relays: plain HTTP only to private ones."""
 
-import socket
-
 import pytest
 
 from wellkeeper_node.records.address import PrivateResolver, parse
@@ -51,11 +49,11 @@ def test_plain_http_to_a_public_address_is_refused(text: str) -> None:
 
 
 async def test_name_with_a_private_address_is_resolved() -> None:
-    (found, *_) = await PrivateResolver().resolve("localhost", 80, socket.AF_INET)
-    assert found["host"] == "127.0.0.1"
+    found = await PrivateResolver().resolve("localhost", 80)
+    assert "127.0.0.1" in {one["host"] for one in found}
 
 
 async def test_name_with_a_public_address_is_refused() -> None:
     # Numbers are resolved without asking anyone.
     with pytest.raises(OSError, match=r"has the public address 8\.8\.8\.8"):
-        await PrivateResolver().resolve("8.8.8.8", 80, socket.AF_INET)
+        await PrivateResolver().resolve("8.8.8.8", 80)

@@ -29,7 +29,7 @@ KEY: Final = "bundle/www"
 
 
 @asynccontextmanager
-async def client(address: object, reader: Reader | None = None, seconds: float = 2) -> AsyncIterator[RelayRecords]:
+async def client(address: object, reader: Reader | None = None, seconds: float = 60) -> AsyncIterator[RelayRecords]:
     clock = FakeClock()
     clock.step(NOW - clock.timestamp())
     made = RelayRecords(str(address), clock, reader, call_seconds=seconds)

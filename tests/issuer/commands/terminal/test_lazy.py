@@ -44,7 +44,10 @@ def test_config_option_after_the_command_wins(program: Program, folder: Path) ->
     "group",
     [[], ["certificate"], ["config"], ["account"], ["key"], ["publisher"], ["import"], ["notify"]],
 )
-def test_help_line_of_each_command_is_not_cut_off(program: Program, group: list[str]) -> None:
+def test_help_line_of_each_command_is_not_cut_off(
+    program: Program, group: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
     usage, *lines = program.run(*group, "--help").out.splitlines()
     assert "Usage" in usage
     assert [line for line in lines if line.endswith("...") or len(line) > 80] == []

@@ -49,9 +49,9 @@ async def test_edited_settings_are_reported(daemon: WorkerFactory) -> None:
 async def test_commands_report_settings_edited_without_a_reload(daemon: WorkerFactory, line: str) -> None:
     AccountFolder(read_settings(daemon.path).state_dir, ()).make_keys()
     command = [str(PROGRAMS / "wellkeeper"), *line.split(), "--config", str(daemon.path)]
-    first = await run(command, 30)
+    first = await run(command, 120)
     daemon.write("a.example", more="renewals_at_once = 9")
-    second = await run(command, 30)
+    second = await run(command, 120)
     assert ["Settings changed since the daemon loaded them. Run" in one.output for one in (first, second)] == [
         False,
         True,
@@ -86,7 +86,7 @@ async def test_status_reports_a_daemon_of_another_version(folder: Path) -> None:
         async with running(factory):
             assert is_restart_needed(await ask_daemon(settings)) is is_old
             command = [str(PROGRAMS / "wellkeeper"), "status", "--config", str(factory.path)]
-            printed = (await run(command, 30)).output
+            printed = (await run(command, 120)).output
             assert (services.sentence("restart", "wellkeeper") in printed) is is_old
 
 
@@ -97,12 +97,12 @@ async def test_status_reports_what_fails_in_the_daily_checks(daemon: WorkerFacto
         for subject, cause in causes
     ]
     command = [str(PROGRAMS / "wellkeeper"), "status", "--config", str(daemon.path)]
-    assert "doctor" not in (await run(command, 30)).output
+    assert "doctor" not in (await run(command, 120)).output
     daemon.checked = {"checked_at": "2026-03-01T13:00:00+00:00", "findings": findings}
-    printed = (await run(command, 30)).output
+    printed = (await run(command, 120)).output
     assert "\ndoctor: web: the key is not readable\ndoctor: nginx refuses its configuration\n" in printed
     assert "\nRun 'sudo wellkeeper doctor' to see how to fix it (last checked at 2026-03-01 13:00 UTC)." in printed
-    found = json.loads((await run([*command, "--json"], 30)).output)
+    found = json.loads((await run([*command, "--json"], 120)).output)
     # The daemon of this test does not own the state.
     assert found["daemon"] is None
 
@@ -110,5 +110,5 @@ async def test_status_reports_what_fails_in_the_daily_checks(daemon: WorkerFacto
 async def test_status_reports_a_heartbeat_that_fails(daemon: WorkerFactory) -> None:
     heartbeat = {"called_at": None, "failing_since": "2026-03-01T13:00:00+00:00", "error": "it answered with HTTP 404."}
     daemon.checked = {"checked_at": None, "findings": [], "heartbeat": heartbeat}
-    printed = (await run([str(PROGRAMS / "wellkeeper"), "status", "--config", str(daemon.path)], 30)).output
+    printed = (await run([str(PROGRAMS / "wellkeeper"), "status", "--config", str(daemon.path)], 120)).output
     assert "\nheartbeat: fails since 2026-03-01 13:00 UTC: it answered with HTTP 404.\n" in printed

@@ -50,7 +50,7 @@ async def test_results_and_errors_arrive() -> None:
 @pytest.mark.parametrize("of_loop", [True, False], ids=["default executor", "one call"])
 async def test_call_that_hangs_does_not_delay_the_exit(*, of_loop: bool) -> None:
     script = _HANGS if of_loop else _HANGS_APART
-    finished = await run([sys.executable, "-c", script], 60)
+    finished = await run([sys.executable, "-c", script], 120)
     assert (finished.exit_code, finished.output) == (0, "gave up\n")
 
 
