@@ -1,5 +1,5 @@
 # Unpack programs of any Debian release into .cache, without installing them. scripts/install sources this file and
-# defines CACHE, say, note, fail, has, logged, apt_update and apt_install.
+# defines CACHE, APT_RETRIES, say, note, fail, has, logged, apt_update and apt_install.
 # shellcheck shell=bash
 
 readonly MACHINE_PACKAGES=systemd-sysv,dbus,iproute2,procps,sudo,openssl,ca-certificates,nginx,python3,python3-venv,ucf,patch,certbot,python3-cffi-backend
@@ -20,7 +20,7 @@ isolated_apt() {
         -o Dir::Etc::preferences=/dev/null -o Dir::Etc::preferencesparts=/dev/null \
         -o Dir::Etc::trusted=/dev/null -o Dir::Etc::trustedparts=/dev/null \
         -o Acquire::Languages=none -o Acquire::PDiffs=false -o Acquire::IndexTargets::deb::Contents-deb::DefaultEnabled=false \
-        -o APT::Sandbox::User=root -o APT::Update::Post-Invoke::= -o Debug::NoLocking=true "$@"
+        "${APT_RETRIES[@]}" -o APT::Sandbox::User=root -o APT::Update::Post-Invoke::= -o Debug::NoLocking=true "$@"
 }
 
 # Set up an apt for only one Debian release ($1); fails on machines that do not get packages from Debian's archive.
