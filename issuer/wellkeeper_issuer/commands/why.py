@@ -79,9 +79,9 @@ def _what(settings: Settings, shown: Shown, now: datetime, under_way: Container[
     """Name the certificate, its live version, and whether nginx serves it."""
     names = ", ".join(idn.describe(one.value) for one in shown.lineage.identifiers)
     yield f"Certificate {shown.lineage.name} is configured for {names}."
-    if shown.lineage.name in under_way:
-        yield "A renewal is in progress."
     status, certificate = shown.status, shown.certificate
+    if shown.lineage.name in under_way and status.failure is None:
+        yield "A renewal is in progress."
     if status.version is None:
         yield "No certificate is installed yet."
         return

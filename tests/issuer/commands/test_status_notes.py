@@ -47,6 +47,15 @@ def test_interrupted_renewal_is_shown_as_under_way(program: Program) -> None:
     assert "A renewal is in progress." in program.run("why", NAME).out
 
 
+def test_failed_renewal_is_not_in_progress_while_its_order_waits_for_the_next_try(program: Program) -> None:
+    program.configure(NAME)
+    write(program, lambda state: state.attempts.record_attempt(ATTEMPT))
+    write(program, lambda state: state.schedules.record_failure(FAILURE))
+    found = program.run("why", NAME).out
+    assert "It failed" in found
+    assert "in progress" not in found
+
+
 def test_failed_forced_renewal_of_a_certificate_not_due_is_not_failing(program: Program, ca: FakeCa) -> None:
     program.configure(NAME)
     program.hide_last()
