@@ -40,8 +40,6 @@ def _environment() -> Environment:
     )
 
 
-def _harmless(value: Any) -> Any:  # noqa: ANN401 - what the template shows
+def _harmless(value: object) -> str:
     """Return text without line breaks and control characters, also those that change its direction."""
-    if isinstance(value, Markup) or not isinstance(value, str):
-        return value
-    return one_line(value, LONGEST_SENTENCE)
+    return value if isinstance(value, Markup) else one_line(value, LONGEST_SENTENCE)

@@ -67,6 +67,7 @@ def test_long_list_of_what_a_node_lacks_is_cut() -> None:
     [
         (Reached("local", 17), "nginx: reached on this host (process 17)"),
         (Reached("local", problem="no <pid>"), "nginx: not reached on this host: no <pid>"),
+        (Reached("local", problem="no\u202e pid"), "nginx: not reached on this host: no pid"),
         (None, "There is no nginx beside this issuer."),
     ],
 )
