@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from wellkeeper_client.foreign_text import one_line
-from wellkeeper_issuer.errors import HookError
+from wellkeeper_issuer.errors import HookError, RefusedError
 from wellkeeper_issuer.messages import Message
 from wellkeeper_issuer.outside.host import smtp
 from wellkeeper_issuer.outside.host.echoes import masked
@@ -33,6 +33,8 @@ _log = logging.getLogger(__name__)
 _SHOWN: Final = 200
 # RFC 5321, section 4.5.3.2: a server may take ten minutes to accept a mail. Who gives up earlier sends it again.
 _WHOLE_SECONDS: Final = 600.0
+# The first code of a permanent failure.
+_PERMANENT: Final = 500
 
 Security = Literal["starttls", "tls", "none"]
 
@@ -67,7 +69,7 @@ class Mail:
             async with asyncio.timeout(self.whole_seconds):
                 await _on_thread(lambda: self._deliver(mail, password))
         except (smtplib.SMTPException, OSError, ValueError) as error:
-            raise self._error(message, _why(error, tuple(self._sent_as(password)))) from error
+            raise self._error(message, error, tuple(self._sent_as(password))) from error
 
     def _sent_as(self, password: str) -> Iterator[str]:
         """Yield the password in the forms that AUTH has, which a server may repeat."""
@@ -101,11 +103,14 @@ class Mail:
             return smtp.BoundedSmtpOverTls(host, port, timeout=self.timeout_seconds, context=context)
         return smtp.BoundedSmtp(host, port, timeout=self.timeout_seconds)
 
-    def _error(self, message: Message, why: str) -> HookError:
+    def _error(self, message: Message, error: Exception, secrets: Sequence[str]) -> HookError:
         host, port = self.server
-        return HookError(
+        # The server refused the content for good, as spam filters do; others may pass.
+        is_of_one = isinstance(error, smtplib.SMTPDataError) and error.smtp_code >= _PERMANENT
+        kind_of_error = RefusedError if is_of_one else HookError
+        return kind_of_error(
             f"cannot notify by the mail server {host}:{port} of {message.name}",
-            why,
+            _why(error, secrets),
             with_reload("If its settings are wrong, correct them below [[notifications.mail]]."),
         )
 

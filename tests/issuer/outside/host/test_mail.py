@@ -13,7 +13,7 @@ import pytest
 
 from tests.smtp import PASSWORD, USER, Mailbox, smtp_server
 from tests.tls_server import tls_of
-from wellkeeper_issuer.errors import HookError
+from wellkeeper_issuer.errors import HookError, RefusedError
 from wellkeeper_issuer.messages import Message
 from wellkeeper_issuer.outside.host.mail import Mail, to_mail
 from wellkeeper_issuer.records import Notice
@@ -114,6 +114,14 @@ async def test_refusal_is_reported_in_the_words_of_the_server(mailbox: Mailbox) 
         "like spam. If its settings are wrong, correct them below [[notifications.mail]], then run 'wellkeeper reload' "
         "if a daemon runs."
     )
+
+
+@pytest.mark.parametrize(("answer", "is_of_one"), [("554 looks like spam", True), ("451 try again later", False)])
+async def test_refusal_of_one_mail_is_not_one_of_all(mailbox: Mailbox, answer: str, *, is_of_one: bool) -> None:
+    mailbox.answer = answer
+    with pytest.raises(HookError) as caught:
+        await to(mailbox).send(FAILED)
+    assert isinstance(caught.value, RefusedError) == is_of_one
 
 
 async def test_server_that_repeats_the_password_does_not_reveal_it(mailbox: Mailbox, tmp_path: Path) -> None:
