@@ -13,6 +13,7 @@ from base64 import b64encode
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from email import policy
 from email.message import EmailMessage
 from email.utils import format_datetime
 from pathlib import Path
@@ -35,6 +36,8 @@ _SHOWN: Final = 200
 _WHOLE_SECONDS: Final = 600.0
 # The first code of a permanent failure.
 _PERMANENT: Final = 500
+# Not every server takes 8-bit text, and smtplib announces none.
+_ASCII: Final = policy.default.clone(cte_type="7bit")
 
 Security = Literal["starttls", "tls", "none"]
 
@@ -117,7 +120,7 @@ class Mail:
 
 def to_mail(message: Message, about: Mail) -> EmailMessage:
     """Return the mail: what happened, what to do, where and when."""
-    mail = EmailMessage()
+    mail = EmailMessage(_ASCII)
     mail["Subject"] = f"[{about.host}] {message.title}"
     mail["From"], mail["To"] = about.sender, ", ".join(about.recipients)
     mail["Date"] = format_datetime(message.at)

@@ -124,6 +124,14 @@ async def test_refusal_of_one_mail_is_not_one_of_all(mailbox: Mailbox, answer: s
     assert isinstance(caught.value, RefusedError) == is_of_one
 
 
+async def test_mail_needs_no_extension_of_the_server(mailbox: Mailbox) -> None:
+    """RFC 6152: without BODY=8BITMIME, which smtplib does not send, a mail has only ASCII."""
+    await to(mailbox).send(FAILED)
+    (got,) = mailbox.got
+    assert "…" in got.get_content()
+    assert got["Content-Transfer-Encoding"] in {"base64", "quoted-printable"}
+
+
 async def test_server_that_repeats_the_password_does_not_reveal_it(mailbox: Mailbox, tmp_path: Path) -> None:
     (tmp_path / "password").write_text(f"{PASSWORD}\n")
     sent = [b64encode(one.encode()).decode() for one in (PASSWORD, f"\0{USER}\0{PASSWORD}")]
