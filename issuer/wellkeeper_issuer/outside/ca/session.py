@@ -17,7 +17,7 @@ from yarl import URL
 
 from wellkeeper_client.foreign_text import one_line
 from wellkeeper_issuer.outside.ca.json_replies import ReplyError, UrlError, parse_object
-from wellkeeper_issuer.outside.ca.proxies import find_proxy
+from wellkeeper_issuer.outside.proxies import find_proxy
 from wellkeeper_node.bodies import read_body
 from wellkeeper_node.resolver import DaemonResolver
 from wellkeeper_node.wording import with_reload

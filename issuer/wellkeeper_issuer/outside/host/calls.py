@@ -11,9 +11,12 @@ from typing import Final
 from urllib.parse import urlsplit
 
 import aiohttp
+from yarl import URL
 
 from wellkeeper_client.foreign_text import one_line
+from wellkeeper_issuer.errors import HookError, SettingsError
 from wellkeeper_issuer.outside.host.echoes import masked
+from wellkeeper_issuer.outside.proxies import find_proxy
 from wellkeeper_node.bodies import read_body
 from wellkeeper_node.network_errors import words
 from wellkeeper_node.resolver import DaemonResolver
@@ -47,8 +50,11 @@ class CallError(Exception):
 
 
 async def call(wanted: Call) -> None:
-    """Make the request. Redirects are not followed, as they would become GETs. Raises CallError."""
-    timeout = aiohttp.ClientTimeout(total=wanted.timeout_seconds)
+    """Make the request. Redirects are not followed, as they would become GETs.
+
+    Raises CallError, and HookError for an unusable proxy.
+    """
+    proxy, timeout = _proxy_for(wanted.url), aiohttp.ClientTimeout(total=wanted.timeout_seconds)
     headers = {"User-Agent": f"wellkeeper/{wanted.version}", "Accept-Encoding": "identity", **wanted.headers}
     try:
         tls = ssl.create_default_context(cafile=wanted.ca_bundle) if wanted.ca_bundle else True
@@ -58,10 +64,9 @@ async def call(wanted: Call) -> None:
                 connector=connector,
                 timeout=timeout,
                 headers=headers,
-                trust_env=True,
                 auto_decompress=False,  # the size of a compressed body is only known after decompression
             ) as session,
-            session.request(wanted.method, wanted.url, data=wanted.body, allow_redirects=False) as answer,
+            session.request(wanted.method, wanted.url, data=wanted.body, allow_redirects=False, proxy=proxy) as answer,
         ):
             if not 200 <= answer.status < 300:
                 content = await read_body(answer, _ANSWER_BYTES)
@@ -83,6 +88,15 @@ async def call(wanted: Call) -> None:
     except ValueError as error:
         # A control character in a header, for example in the secret.
         raise CallError("its URL, or a header with its secret, is not valid") from error
+
+
+def _proxy_for(url: str) -> URL | None:
+    try:
+        return find_proxy(URL(url))
+    except SettingsError as error:
+        raise HookError(*error.lines) from error
+    except ValueError as error:
+        raise CallError("its URL is not valid") from error
 
 
 def host_of(url: str) -> str:

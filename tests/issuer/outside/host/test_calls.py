@@ -4,11 +4,13 @@ import asyncio
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 from aiohttp import web
 from pytest_aiohttp import AiohttpServer
 
+from wellkeeper_issuer.errors import HookError
 from wellkeeper_issuer.outside.host.calls import Call, CallError, call, host_of
 
 
@@ -51,6 +53,59 @@ async def test_refusal_by_the_proxy_is_reported(monkeypatch: pytest.MonkeyPatch)
         monkeypatch.setenv("https_proxy", address)
         monkeypatch.setenv("no_proxy", "")
         assert await failure_of(Call("https://hooks.example/secret-path", "1")) == "the proxy answered with HTTP 407"
+
+
+@pytest.mark.parametrize("variable", ["http_proxy", "all_proxy"])
+async def test_proxy_may_have_no_scheme_as_for_cas(
+    aiohttp_server: AiohttpServer, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    asked = []
+
+    async def answer(request: web.Request) -> web.Response:
+        asked.append(str(request.url))
+        return web.Response()
+
+    app = web.Application()
+    app.router.add_post("/secret-path", answer)
+    monkeypatch.setenv("http_proxy", "")
+    monkeypatch.setenv(variable, (await aiohttp_server(app)).make_url("").authority)
+    monkeypatch.setenv("no_proxy", "")
+    await call(Call("http://hooks.invalid/secret-path", "1"))
+    assert asked == ["http://hooks.invalid/secret-path"]
+
+
+async def test_proxy_that_cannot_be_used_is_named_by_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("https_proxy", "socks5://user:secret-1@127.0.0.1:1")
+    monkeypatch.setenv("no_proxy", "")
+    with pytest.raises(HookError) as caught:
+        await call(Call("https://hooks.invalid/secret-path", "1"))
+    assert caught.value.lines == (
+        "cannot use the proxy for hooks.invalid from the environment",
+        "it is not the http:// or https:// URL of a proxy",
+        "Correct HTTPS_PROXY, or add hooks.invalid to NO_PROXY.",
+    )
+
+
+async def test_password_of_netrc_is_not_sent(
+    aiohttp_server: AiohttpServer, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "netrc").write_text("machine 127.0.0.1 login me password secret-1\n")
+    monkeypatch.setenv("NETRC", str(folder / "netrc"))
+    headers = []
+
+    async def answer(request: web.Request) -> web.Response:
+        headers.append(request.headers)
+        return web.Response()
+
+    app = web.Application()
+    app.router.add_post("/", answer)
+    await call(Call(str((await aiohttp_server(app)).make_url("/")), "1"))
+    assert [one.get("Authorization") for one in headers] == [None]
+
+
+@pytest.mark.parametrize("url", ["http://[::1/secret-path", "http://?secret-1"])
+async def test_invalid_url_is_not_shown(url: str) -> None:
+    assert await failure_of(Call(url, "1")) == "its URL is not valid"
 
 
 async def test_invalid_header_is_reported(aiohttp_server: AiohttpServer) -> None:

@@ -1,6 +1,6 @@
-"""Find the HTTP proxy for a CA's URL in the environment: HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY.
+"""Find the HTTP proxy for a URL in the environment: HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY.
 
-aiohttp's `trust_env` would do that on a thread for each request, and send passwords of ~/.netrc to CAs.
+aiohttp's `trust_env` would do that on a thread for each request, and send passwords of ~/.netrc.
 """
 
 from urllib.request import getproxies_environment, proxy_bypass
