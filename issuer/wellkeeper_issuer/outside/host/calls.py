@@ -55,7 +55,7 @@ async def call(wanted: Call) -> None:
     Raises CallError, and HookError for an unusable proxy.
     """
     proxy, timeout = _proxy_for(wanted.url), aiohttp.ClientTimeout(total=wanted.timeout_seconds)
-    headers = {"User-Agent": f"wellkeeper/{wanted.version}", "Accept-Encoding": "identity", **wanted.headers}
+    headers = {"User-Agent": f"wellkeeper/{wanted.version}", "Accept-Encoding": "identity"}
     try:
         tls = ssl.create_default_context(cafile=wanted.ca_bundle) if wanted.ca_bundle else True
         connector = aiohttp.TCPConnector(resolver=DaemonResolver(), ssl=tls)
@@ -66,7 +66,14 @@ async def call(wanted: Call) -> None:
                 headers=headers,
                 auto_decompress=False,  # the size of a compressed body is only known after decompression
             ) as session,
-            session.request(wanted.method, wanted.url, data=wanted.body, allow_redirects=False, proxy=proxy) as answer,
+            session.request(
+                wanted.method,
+                wanted.url,
+                headers=wanted.headers,
+                data=wanted.body,
+                allow_redirects=False,
+                proxy=proxy,
+            ) as answer,
         ):
             if not 200 <= answer.status < 300:
                 content = await read_body(answer, _ANSWER_BYTES)

@@ -268,10 +268,13 @@ async def test_server_that_closes_after_reading_is_a_failure() -> None:
 
 
 async def test_header_of_the_settings_replaces_ours_in_any_case(receiver: Receiver) -> None:
-    given = {"content-type": "text/markdown", "idempotency-KEY": "$id-1"}
+    given = {"content-type": "text/markdown", "idempotency-KEY": "$id-1", "user-agent": "me", "accept-encoding": "br"}
     await webhook(receiver.url, headers=given, body="$text").send(FAILED)
     ((_, headers, _),) = receiver.requests
-    found = sorted(
-        (name.lower(), text) for name, text in headers.items() if name.lower() in {"content-type", "idempotency-key"}
-    )
-    assert found == [("content-type", "text/markdown"), ("idempotency-key", "id-1-1")]
+    found = sorted((name.lower(), text) for name, text in headers.items() if name.lower() in {*map(str.lower, given)})
+    assert found == [
+        ("accept-encoding", "br"),
+        ("content-type", "text/markdown"),
+        ("idempotency-key", "id-1-1"),
+        ("user-agent", "me"),
+    ]
