@@ -2,7 +2,7 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
@@ -175,7 +175,7 @@ def _status(
         total=len(wanted),
         current=len(wanted) - len(behind),
         behind=behind,
-        concern=_missing(missing, seen) or _concern(seen),
+        concern=_missing(missing, seen) or _concern(seen) or _unused(report, wanted),
         is_ephemeral=node.is_ephemeral,
         follows=report.follows if report else (),
         lineages=node.lineages,
@@ -211,6 +211,14 @@ def _concern(seen: Seen | None) -> str | None:
     if report.responder.error:
         return f"its responder: {report.responder.error}"
     return report.concern
+
+
+def _unused(report: Report | None, wanted: Collection[str]) -> str | None:
+    """Return the first certificate that nginx there has loaded, though clients get another one for its names."""
+    for lineage, one in report.certificates.items() if report else ():
+        if lineage in wanted and one.state is CertificateState.INSTALLED and one.instead is not None:
+            return f"{lineage}: {one.cause}; clients get {one.instead.words}"
+    return None
 
 
 def present(nodes: Mapping[str, EnrolledNode], last: Mapping[str, Seen], now: datetime) -> Mapping[str, EnrolledNode]:

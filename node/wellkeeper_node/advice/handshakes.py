@@ -33,6 +33,11 @@ def remedy_for_copy(live_path: str) -> str:
     return f"Let ssl_certificate name {live_path}/fullchain.pem instead of a copy or one version, then reload nginx."
 
 
+def remedy_for_unused(live_path: str) -> str:
+    """Return the remedy when a server block has these names, and another certificate."""
+    return f"Set 'ssl_certificate {live_path}/fullchain.pem;' and its key in the server block, then reload nginx."
+
+
 def remedy_for_wrong_leaf(other_key: KeyAlgorithm | None, any_leaf: bool) -> str:
     """Return the remedy; `other_key` is the installed key's algorithm if nginx serves a leaf with another one."""
     if not any_leaf:

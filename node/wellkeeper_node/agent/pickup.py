@@ -15,6 +15,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
+from wellkeeper_node.advice.handshakes import remedy_for_unused
 from wellkeeper_node.agent.fetching import Fetching, NotYetError
 from wellkeeper_node.agent.instead import Got, Instead
 from wellkeeper_node.agent.looking import Known
@@ -121,8 +122,9 @@ class Pickup:
             if verified.served.is_served:
                 return _of(entry, CertificateState.SERVED)
             cause = verified.served.detail if verified.served.is_hidden else _NOT_USED
-            found = _of(entry, CertificateState.INSTALLED, cause)
-            return replace(found, instead=(await self._known_of(lineage, entry)).after_check(verified))
+            instead = (await self._known_of(lineage, entry)).after_check(verified)
+            remedy = remedy_for_unused(self._parts.certificates.live_path(lineage)) if instead else ""
+            return replace(_of(entry, CertificateState.INSTALLED, cause, remedy), instead=instead)
         except WellkeeperError as error:
             if not isinstance(error, NotYetError):
                 _log.warning("certificate %s: %s", lineage, error)

@@ -15,6 +15,7 @@ from wellkeeper_issuer.fleet.node_status import Listed, NodeStatus, has_ended, n
 from wellkeeper_issuer.fleet.reports import Seen
 from wellkeeper_issuer.ports.fleet import EnrolledNode, MissingToken
 from wellkeeper_node.agent.fitting import shortened
+from wellkeeper_node.agent.instead import Got, Instead
 from wellkeeper_node.agent.report import CertificateReport, CertificateState, Report, ResponderReport, parse_report
 
 NODE: Final = EnrolledNode("web2", "s", "x", ("*",), answers=True, enrolled_at=NOW)
@@ -101,6 +102,17 @@ def test_person_is_notified_after_fifteen_minutes_unseen() -> None:
 )
 def test_node_has_one_concern(report: Report, concern: str) -> None:
     assert status_of(seen(report)).concern == concern
+
+
+def test_certificate_whose_names_have_another_one_is_a_concern_and_no_failure() -> None:
+    instead = Instead(Got.OTHER, NOW.timestamp(), serial="0a1b")
+    unused = with_web(state=CertificateState.INSTALLED, cause="no server block of nginx uses it yet", instead=instead)
+    found = status_of(seen(unused))
+    assert found.concern == "web: no server block of nginx uses it yet; clients get another certificate, serial 0a1b"
+    assert (found.current, found.has_everything, found.problem(NOW)) == (2, True, "")
+    assert status_of(seen(replace(unused, concern="the manifest is old"))).concern == "the manifest is old"
+    assert status_of(seen(unused), replace(NODE, lineages=("mail",))).concern is None
+    assert status_of(seen(with_web(state=CertificateState.INSTALLED))).concern is None
 
 
 def test_missing_token_comes_before_other_concerns() -> None:

@@ -191,6 +191,8 @@ def test_other_certificate_where_no_server_block_uses_ours_is_named(node: MadeNo
             await node.issuer.deliver(1)
             report = await node.reported(gets(Got.OTHER))
             assert state(report, 1) is CertificateState.INSTALLED
+            live = node.certificates.live_path("web")
+            assert report.certificates["web"].remedy.startswith(f"Set 'ssl_certificate {live}/fullchain.pem;'")
 
     virtually(work)
 
