@@ -81,7 +81,8 @@ _WITHOUT_SUFFIX: Final = ("scripts/", ".ci/", "Containerfile")
 
 def checked_files() -> list[str]:
     """Return the files in git that people read, relative to the project."""
-    command = ["/usr/bin/env", "git", "ls-files"]
+    # git refuses the checkout of another user otherwise, such as one that is mounted into a container.
+    command = ["/usr/bin/env", "git", "-c", f"safe.directory={PROJECT}", "ls-files"]
     listed = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True).stdout
     return [
         name
