@@ -35,7 +35,7 @@ async def quickest(attempt: Callable[[], Awaitable[float]], below: float) -> flo
 async def with_more_time(attempt: Callable[[float], Awaitable[_T]]) -> _T:
     """Return the first true result of attempts with longer and longer limits in seconds, or the last one.
 
-    For a program that must have done something before the limit ends it: on a busy machine, it may even start late.
+    For what must happen before the limit: on a busy machine, a program may even start late.
     """
     for seconds in _LIMITS_SECONDS:
         if found := await attempt(seconds):
