@@ -22,6 +22,7 @@ _NAMES: Final = (
     " unsupportedContact unsupportedIdentifier userActionRequired"
 )
 _PROBLEMS: Final = frozenset(_NAMES.split())
+_STAGES: Final = ("order", "publish", "validate", "finalize", "install", "reload", "verify", "deploy")
 STAGE_SECONDS: Final = (0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0)
 REQUEST_SECONDS: Final = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 90.0)
 
@@ -51,7 +52,10 @@ class Activity:
 
     def __init__(self) -> None:
         self.failures: Counter[tuple[str, str]] = Counter()
+        # Prometheus sees the increase of a series only from its second value on.
         self.stages: defaultdict[str, Durations] = defaultdict(lambda: Durations(STAGE_SECONDS))
+        for stage in _STAGES:
+            self.stages[stage] = Durations(STAGE_SECONDS)
         self.requests: Counter[tuple[str, str]] = Counter()
         self.latencies: defaultdict[str, Durations] = defaultdict(lambda: Durations(REQUEST_SECONDS))
 

@@ -1,5 +1,6 @@
 """The counts of a daemon, as metrics."""
 
+import re
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 
@@ -91,4 +92,9 @@ def test_finished_stages_are_timed_and_everything_is_passed_on() -> None:
     lines = counts(activity).splitlines()
     assert 'wellkeeper_stage_seconds_count{stage="reload"} 1.0' in lines
     assert 'wellkeeper_stage_seconds_bucket{le="1.0",stage="reload"} 1.0' in lines
-    assert not [line for line in lines if "verify" in line]
+    assert 'wellkeeper_stage_seconds_count{stage="verify"} 0.0' in lines
+
+
+def test_stages_start_at_zero_so_that_prometheus_sees_the_first_renewal_of_a_daemon() -> None:
+    stages = re.findall(r'_stage_seconds_count{stage="(\w+)"} 0.0', counts(Activity()))
+    assert stages == sorted(["order", "publish", "validate", "finalize", "install", "reload", "verify", "deploy"])
