@@ -3,7 +3,6 @@
 The URL often contains a secret, so no message has more of it than its host, even if the server repeats it.
 """
 
-import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +14,7 @@ from yarl import URL
 
 from wellkeeper_client.foreign_text import one_line
 from wellkeeper_issuer.errors import HookError, SettingsError
+from wellkeeper_issuer.outside.host.bundles import tls_context
 from wellkeeper_issuer.outside.host.echoes import masked
 from wellkeeper_issuer.outside.proxies import find_proxy
 from wellkeeper_node.bodies import read_body
@@ -52,12 +52,12 @@ class CallError(Exception):
 async def call(wanted: Call) -> None:
     """Make the request. Redirects are not followed, as they would become GETs.
 
-    Raises CallError, and HookError for an unusable proxy.
+    Raises CallError, and HookError for an unusable proxy or CA bundle.
     """
     proxy, timeout = _proxy_for(wanted.url), aiohttp.ClientTimeout(total=wanted.timeout_seconds)
     headers = {"User-Agent": f"wellkeeper/{wanted.version}", "Accept-Encoding": "identity"}
     try:
-        tls = ssl.create_default_context(cafile=wanted.ca_bundle) if wanted.ca_bundle else True
+        tls = tls_context(wanted.ca_bundle) if wanted.ca_bundle else True
         connector = aiohttp.TCPConnector(resolver=DaemonResolver(), ssl=tls)
         async with (
             aiohttp.ClientSession(

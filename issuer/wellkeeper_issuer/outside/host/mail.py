@@ -23,6 +23,7 @@ from wellkeeper_client.foreign_text import one_line
 from wellkeeper_issuer.errors import HookError, RefusedError
 from wellkeeper_issuer.messages import Message
 from wellkeeper_issuer.outside.host import smtp
+from wellkeeper_issuer.outside.host.bundles import tls_context
 from wellkeeper_issuer.outside.host.echoes import masked
 from wellkeeper_issuer.outside.host.secret_files import read_secret
 from wellkeeper_issuer.records import Notice
@@ -81,7 +82,7 @@ class Mail:
             yield from (b64encode(f"{user}{password}".encode()).decode() for user in ("", f"\0{self.user}\0"))
 
     def _deliver(self, mail: EmailMessage, password: str) -> None:
-        context = None if self.security == "none" else ssl.create_default_context(cafile=self.ca_bundle)
+        context = None if self.security == "none" else tls_context(self.ca_bundle)
         server = self._connected(context)
         try:
             if self.security == "starttls":

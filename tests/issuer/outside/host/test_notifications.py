@@ -252,8 +252,6 @@ async def test_ca_bundle_verifies_the_server(aiohttp_server: AiohttpServer, tmp_
     assert "certificate verify failed" in await failure_of(url)
     await webhook(url, ca_bundle=tmp_path / "ca.pem").send(FAILED)
     assert len(receiver.received) == 1
-    with pytest.raises(HookError, match="No such file or directory"):
-        await webhook(url, ca_bundle=tmp_path / "missing.pem").send(FAILED)
 
 
 async def test_server_that_closes_after_reading_is_a_failure() -> None:
