@@ -31,6 +31,7 @@ _WAITING: Final = "SELECT * FROM outbox WHERE target = ? AND NOT is_sent ORDER B
 _TROUBLE: Final = """
 INSERT INTO outbox_troubles VALUES (?, ?, ?) ON CONFLICT (target) DO UPDATE SET error = excluded.error
 """
+_END_ABANDONED: Final = "DELETE FROM outbox_troubles WHERE target NOT IN (SELECT target FROM outbox WHERE NOT is_sent)"
 # Nothing would be tried again, so that nothing could show that the target works.
 _END_TROUBLE: Final = """
 DELETE FROM outbox_troubles WHERE target = ?1 AND NOT EXISTS (
@@ -61,7 +62,8 @@ class SqliteOutbox:
             (
                 "DELETE FROM outbox WHERE (is_sent AND at < ?) OR at < ?",
                 (from_time(message.at - _SAME), from_time(message.at - _ABANDONED)),
-            )
+            ),
+            (_END_ABANDONED, ()),
         ]
         for target in targets:
             statements += [(_PUT, (target, *_values(message), from_time(message.at - _SAME))), (_TRIM, (target, most))]
