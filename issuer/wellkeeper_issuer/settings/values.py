@@ -23,7 +23,9 @@ UNNAMED: Final = "unnamed"
 # compiled at their first use: most settings need none.
 _PORT: Final = "0*(?:[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
 ADDRESS: Final = rf"(?:\[([0-9A-Fa-f:.]+)\]|([^\s:\[\]/]+)):({_PORT})"
-EMAIL_ADDRESS: Final = r"[^@\s,?]+@[^@\s,?]+"
+# Without what separates or quotes addresses in mail and in `mailto:`.
+_NOT_IN_ADDRESS: Final = r'@\s,?;:<>()\[\]\\"\x00-\x1f\x7f'
+EMAIL_ADDRESS: Final = rf"[^{_NOT_IN_ADDRESS}]+@[^{_NOT_IN_ADDRESS}.]+(?:\.[^{_NOT_IN_ADDRESS}.]+)*"
 WEBHOOK: Final = r"https?://[^\s/]+(?:/\S*)?"
 
 _FRAMING: Final = frozenset({"connection", "content-length", "transfer-encoding"})
@@ -169,6 +171,13 @@ def parse_webhook(value: object) -> str:
     text = parse_text(value)
     if not re.fullmatch(WEBHOOK, text):
         raise ValueError(f"{text!r} is not an http:// or https:// URL")
+    try:
+        split = urlsplit(text)
+        is_valid = bool(split.hostname) and split.port != 0
+    except ValueError:
+        is_valid = False
+    if not is_valid:
+        raise ValueError("its host or port is not valid")  # the rest of the URL is often a secret
     return text
 
 
