@@ -104,9 +104,12 @@ def name_commands(app: Sphinx, tree: nodes.document) -> None:
                 section.replace(section[0], nodes.title(name, name))
 
 
-def list_settings(app: Sphinx, tree: nodes.document, docname: str) -> None:  # noqa: ARG001 - Sphinx's signature
-    """In a man page, write a table as a list: a terminal is too narrow for four columns."""
+def fit_man_page(app: Sphinx, tree: nodes.document, docname: str) -> None:  # noqa: ARG001 - Sphinx's signature
+    """In a man page, write a table as a list, since a terminal is too narrow for four columns; drop links to pages."""
     if app.builder.name == "man":
+        for link in list(tree.findall(nodes.reference)):
+            if not link.get("refuri"):
+                link.replace_self(link.children)
         for table in list(tree.findall(nodes.table)):
             head, *rows = (list(row) for row in table.findall(nodes.row))
             table.replace_self(nodes.definition_list("", *(_item(head, row) for row in rows)))
@@ -136,4 +139,4 @@ def setup(app: Sphinx) -> None:
     app.connect("sphinx-click-process-description", read_command)
     app.connect("env-check-consistency", check_contents)
     app.connect("doctree-read", name_commands)
-    app.connect("doctree-resolved", list_settings)
+    app.connect("doctree-resolved", fit_man_page)

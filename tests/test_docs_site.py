@@ -109,6 +109,7 @@ def test_man_page_is_found_and_reads_without_a_warning(man_pages: Path, name: st
     assert f"{title} - " in _output("lexgrog", man_pages / name)
     shown = _output("man", "--warnings", "--local-file", man_pages / name)
     assert f"{title.upper()}({name[-1]})" in shown
+    assert "<>" not in shown
 
 
 def test_every_program_has_a_man_page(man_pages: Path) -> None:
