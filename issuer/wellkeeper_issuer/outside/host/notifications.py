@@ -10,6 +10,7 @@ from pathlib import Path
 from string import Template
 from typing import Any, Final
 
+from wellkeeper_client.foreign_text import one_line
 from wellkeeper_issuer.errors import HookError, RefusedError
 from wellkeeper_issuer.messages import Message
 from wellkeeper_issuer.outside.host.calls import Call, CallError, call, host_of
@@ -21,6 +22,8 @@ from wellkeeper_node.wording import with_reload
 _OF_ONE_MESSAGE: Final = frozenset({400, 413, 422})
 # `Bearer` is shorter.
 _SHORTEST_TOKEN: Final = 8
+# PagerDuty refuses a summary of more than 1024 characters, Discord a message of more than 2000.
+_LONGEST_TEXT: Final = 1000
 _TIME: Final = "%Y-%m-%dT%H:%M:%SZ"
 
 
@@ -105,7 +108,7 @@ def _placeholders(message: Message, host: str) -> dict[str, str]:
         "host": host,
         "title": f"{host}: {message.title}",
         # For chats that show the member `text` (Slack, Mattermost, Rocket.Chat).
-        "text": f"{host}: {message.sentence}",
+        "text": one_line(f"{host}: {message.sentence}", _LONGEST_TEXT),
         "command": message.command,
     }
 

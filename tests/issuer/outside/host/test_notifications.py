@@ -128,6 +128,13 @@ async def test_text_is_a_readable_sentence(receiver: Receiver, notice: Notice, t
     assert receiver.received[0][1]["text"] == text
 
 
+async def test_text_is_short_enough_for_chats(receiver: Receiver) -> None:
+    await webhook(receiver.url).send(replace(FAILED, detail="why " * 500))
+    document = receiver.received[0][1]
+    assert (len(document["text"]), document["text"][-1]) == (1000, "…")
+    assert document["detail"] == "why " * 500
+
+
 @pytest.mark.parametrize("notice", list(Notice))
 async def test_every_notice_has_a_sentence(receiver: Receiver, notice: Notice) -> None:
     await webhook(receiver.url).send(Message("1", notice, "www", "why", NOW))
