@@ -55,6 +55,13 @@ class CertificateRun:
         return self.flip is not None or (self.installed is not None and self.before.undelivered is None)
 
     @property
+    def version(self) -> str:
+        """The version that nginx is to serve; empty without one."""
+        if self.flip is not None:
+            return self.flip.after
+        return self.installed.version if self.installed else ""
+
+    @property
     def renewed(self) -> tuple[Identifier, ...]:
         """The identifiers that were installed and loaded in this pass, even if a hook failed."""
         if self.flip is None or not (self.error in {None, self.left_out} or isinstance(self.error, HookError)):

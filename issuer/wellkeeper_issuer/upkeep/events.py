@@ -36,7 +36,7 @@ def issue_of(issued: Issued, reason: str, steps: Steps) -> Happened:
 
 def delivery_of(run: CertificateRun) -> Iterator[Happened]:
     """Yield the version that nginx serves from now on, or its first refusal, with the reason."""
-    served, details, has_flip = run.served, {"node": LOCAL_NODE, "version": _version(run)}, run.flip is not None
+    served, details, has_flip = run.served, {"node": LOCAL_NODE, "version": run.version}, run.flip is not None
     is_first = run.issued is not None or (run.waits is not None and run.waits.count == 1)
     if run.has_returned:
         yield Happened(What.CERTIFICATE_ROLLED_BACK, run.lineage.name, details | {"reason": str(run.error)})
@@ -59,9 +59,3 @@ def renewal_of(run: CertificateRun) -> str:
     if run.error or not run.is_loaded or installed is None or outcome is None:
         return ""
     return f"{outcome}, valid until {format_time(installed.certificate.not_after)}"
-
-
-def _version(run: CertificateRun) -> str:
-    if run.flip is not None:
-        return run.flip.after
-    return run.installed.version if run.installed else ""

@@ -89,7 +89,7 @@ class Verifications:
     async def _record(
         self, run: CertificateRun, seen: Seen, leaf: Certificate | None = None, returned_from: str | None = None
     ) -> None:
-        version, known = _version(run), run.record.check
+        version, known = run.version, run.record.check
         served_version = known.served_version if known else None
         if seen is Seen.SERVED and not _is_revoked(run.record, version):
             served_version = version
@@ -150,12 +150,6 @@ def _may_return(run: CertificateRun) -> Flip | None:
 
 def _flip(run: CertificateRun) -> Flip | None:
     return run.flip or run.record.flip
-
-
-def _version(run: CertificateRun) -> str:
-    if run.flip is not None:
-        return run.flip.after
-    return run.installed.version if run.installed else ""
 
 
 def _seen(record: LineageRecord) -> Seen | None:
