@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from wellkeeper_client import wire
+from wellkeeper_client.json_values import encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +58,12 @@ class Permit:
 def key_id(key: Ed25519PublicKey) -> str:
     """Return the RFC 7638 thumbprint of the key as an OKP JWK (RFC 8037 section 2)."""
     canonical = f'{{"crv":"Ed25519","kty":"OKP","x":"{encode_public_key(key)}"}}'
-    return _base64url(hashlib.sha256(canonical.encode()).digest())
+    return encode(hashlib.sha256(canonical.encode()).digest())
 
 
 def encode_public_key(key: Ed25519PublicKey) -> str:
     """Return base64url of the 32 raw bytes, as `--publishing-key` takes it."""
-    return _base64url(key.public_bytes_raw())
+    return encode(key.public_bytes_raw())
 
 
 def decode_public_key(text: str) -> Ed25519PublicKey:
@@ -97,17 +98,13 @@ def sign_permit(permit: Permit, key: Ed25519PrivateKey) -> str:
 def sign_claims(kind: str, claims: Mapping[str, object], key: Ed25519PrivateKey) -> str:
     """Return a compact JWS of the claims; `kind` is its `typ`."""
     header = {"alg": wire.ALGORITHM, "kid": key_id(key.public_key()), "typ": kind}
-    signing_input = f"{_encode(header)}.{_encode(claims)}"
-    return f"{signing_input}.{_base64url(key.sign(signing_input.encode()))}"
+    signing_input = f"{_part(header)}.{_part(claims)}"
+    return f"{signing_input}.{encode(key.sign(signing_input.encode()))}"
 
 
 def _sign(kind: str, claims: dict[str, str], times: tuple[int, int], key: Ed25519PrivateKey) -> str:
     return sign_claims(kind, {"aud": wire.AUDIENCE, **claims, "iat": times[0], "exp": times[1]}, key)
 
 
-def _encode(part: Mapping[str, object]) -> str:
-    return _base64url(json.dumps(part, separators=(",", ":"), allow_nan=False).encode())
-
-
-def _base64url(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+def _part(part: Mapping[str, object]) -> str:
+    return encode(json.dumps(part, separators=(",", ":"), allow_nan=False).encode())

@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from wellkeeper_client import permissions
 from wellkeeper_node import durable, presence, rights
+from wellkeeper_node.bundles.content import to_base64url
 from wellkeeper_node.errors import FleetError
 
 PREFIX: Final = "wkn1:"
@@ -44,12 +45,12 @@ class NodePublic:
     @property
     def line(self) -> str:
         """Return both keys as one word, which the issuer needs and which is not secret."""
-        return PREFIX + _text(self.signing_key + self.sealing_key)
+        return PREFIX + to_base64url(self.signing_key + self.sealing_key)
 
     @property
     def texts(self) -> tuple[str, str]:
         """Return both keys in base64url, as the node's record has them."""
-        return _text(self.signing_key), _text(self.sealing_key)
+        return to_base64url(self.signing_key), to_base64url(self.sealing_key)
 
 
 def parse_line(text: str) -> NodePublic:
@@ -149,10 +150,6 @@ class NodeKeys:
         """The public halves. Raises FleetError as `signing_key` does."""
         keys = (self.signing_key, self.sealing_key)
         return NodePublic(*(key.public_key().public_bytes_raw() for key in keys))
-
-
-def _text(raw: bytes) -> str:
-    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
 
 
 def _pem(key: Ed25519PrivateKey | X25519PrivateKey) -> bytes:
