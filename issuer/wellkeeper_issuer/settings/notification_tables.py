@@ -1,6 +1,5 @@
 """The tables `[notifications]` and `[heartbeat]` of issuer.toml."""
 
-import ipaddress
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator, model_validator
@@ -104,7 +103,7 @@ class MailSettings(Frozen):
     def _check_security(self) -> "MailSettings":
         if (self.user is None) != (self.password_file is None):
             raise ValueError("set both user and password_file, or neither")
-        if self.security == "none" and not _is_loopback(self.server[0]):
+        if self.security == "none" and not values.is_loopback(self.server[0]):
             raise ValueError("security = 'none' is only for a server on this host; write 'starttls' or 'tls'")
         return self
 
@@ -161,10 +160,3 @@ class HeartbeatSettings(Frozen):
     ca_bundle: AbsolutePath | None = Field(
         default=None, description="PEM file that verifies the server. By default the system's CAs."
     )
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -32,6 +32,13 @@ _FRAMING: Final = frozenset({"connection", "content-length", "transfer-encoding"
 _LABEL: Final = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
 
 
+def is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
 def parse_text(value: object) -> str:
     """Return the value if it is a string; raises ValueError."""
     if not isinstance(value, str):

@@ -1,6 +1,5 @@
 """The table `[web]` of issuer.toml."""
 
-import ipaddress
 import re
 from pathlib import Path
 from typing import Final
@@ -9,6 +8,7 @@ from pydantic import Field, StrictBool, field_validator, model_validator
 
 from wellkeeper_issuer.settings.tables import Frozen
 from wellkeeper_issuer.settings.value_types import Listen
+from wellkeeper_issuer.settings.values import is_loopback
 
 _HOST: Final = re.compile(r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]")
 
@@ -55,7 +55,7 @@ class WebSettings(Frozen):
 
     @model_validator(mode="after")
     def _check_address(self) -> "WebSettings":
-        if self._host is not None and not self.allow_remote and not _is_loopback(self._host):
+        if self._host is not None and not self.allow_remote and not is_loopback(self._host):
             raise ValueError(
                 f"listen: {self._host} is not a loopback address; write 127.0.0.1, or set allow_remote = true"
             )
@@ -73,10 +73,3 @@ class WebSettings(Frozen):
 
 def _in_url(host: str) -> str:
     return f"[{host}]" if ":" in host else host
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
