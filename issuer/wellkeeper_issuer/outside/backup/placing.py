@@ -23,6 +23,7 @@ from wellkeeper_issuer.outside.state.connections import open_to_write
 from wellkeeper_issuer.outside.state.lock import DECIDED, LOCK, STAGING
 from wellkeeper_issuer.outside.state.state import JOURNAL
 from wellkeeper_node import durable, presence, rights
+from wellkeeper_node.certificates.links import remove
 from wellkeeper_node.wording import counted
 
 # What a state_dir without state may have.
@@ -121,12 +122,12 @@ class Restoring:
                 if presence.exists(staged):
                     # The rename replaces a file, so the mark of a standby is always there.
                     if gone and (presence.is_dir(folder / top) or presence.is_dir(staged)):
-                        _remove(folder / top)
+                        remove(folder / top)
                     staged.rename(folder / top)
                     durable.sync(folder)
         for base, name in gone:
             if [base, name] not in decision["tops"]:
-                _remove(Path(base) / name)
+                remove(Path(base) / name)
         self._discard(besides=self.state_dir)
         decided.unlink()
         durable.sync(decided.parent)
@@ -165,14 +166,6 @@ class Restoring:
         """Use `certificates_dir` with the rights of its owner only."""
         with rights.of_owner(base) if base == self.certificates_dir else contextlib.nullcontext():
             yield
-
-
-def _remove(path: Path) -> None:
-    """Delete what an earlier restore left there; idempotent."""
-    if presence.is_dir(path) and not presence.is_symlink(path):
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
 
 
 def _make_staging(folder: Path) -> None:
