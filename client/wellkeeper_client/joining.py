@@ -26,7 +26,6 @@ SECRET_BYTES: Final = 16
 NONCE_BYTES: Final = 16
 MOST_ADDRESSES: Final = 8
 LONGEST_REQUEST: Final = 4096
-ID_PATTERN: Final = re.compile("[A-Za-z0-9_-]{22}")
 # In the body of `invite/ID`: true if several nodes may use the invite.
 REUSABLE: Final = "is_reusable"
 

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -50,7 +51,7 @@ def test_refusal_reads_back() -> None:
 
 
 def test_invites_id_does_not_show_the_secret() -> None:
-    assert joining.ID_PATTERN.fullmatch(INVITE.id)
+    assert re.fullmatch("[A-Za-z0-9_-]{22}", INVITE.id)
     assert INVITE.id == joining.invite_id(SECRET) != joining.invite_id(bytes(16))
     assert len(joining.new_secret()) == 16
     assert joining.new_secret() != joining.new_secret()

@@ -4,7 +4,6 @@ import asyncio
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
-from wellkeeper_issuer.service.factories import Worker
 from wellkeeper_issuer.settings import Settings
 from wellkeeper_node.errors import WellkeeperError
 
@@ -27,9 +26,8 @@ class Change:
 
 @dataclass(slots=True)
 class Running:
-    """A running worker, its task and its resources."""
+    """The task of a running worker, and its resources."""
 
-    worker: Worker
     task: asyncio.Task[None]
     stack: AsyncExitStack
 

@@ -95,7 +95,7 @@ class Service:
             worker = await stack.enter_async_context(self.factories.worker(settings))
             self._worker, self.settings = worker, settings
             self.is_ready.set()
-            return Running(worker, asyncio.create_task(worker.run()), stack.pop_all())
+            return Running(asyncio.create_task(worker.run()), stack.pop_all())
 
     async def _begin_after(self, running: Running, settings: Settings) -> Running:
         """Make the next worker, wait for the requests in progress, then end the last worker."""
@@ -110,7 +110,7 @@ class Service:
                 self._worker, self.settings = worker, settings
             finally:
                 self.is_ready.set()
-            return Running(worker, asyncio.create_task(worker.run()), stack.pop_all())
+            return Running(asyncio.create_task(worker.run()), stack.pop_all())
 
     async def renew(self, request: Message, tell: Tell) -> Message:
         """Renew `names` (or all) in `mode`; sends the events of `Broadcast`, and answers with all reports.

@@ -40,7 +40,6 @@ _LONGEST_BODY: Final = 4 * 1024 * 1024
 _LAST_SEQUENCE: Final = 2**63 - 1
 _LONGEST_ID: Final = 64
 _LONGEST_WORDS: Final = 300
-_UPDATE: Final = "Update wellkeeper-responder on this node."
 _CHECK_ADDRESS: Final = "Check that this is the --control address of wellkeeper-responder."
 
 
