@@ -24,7 +24,6 @@ class Run:
     requests: int
     seconds: float
     errors: int
-    p50_ms: float
     p99_ms: float
 
     @property
