@@ -35,13 +35,11 @@ class FakeNginx:
         self.is_tested_by_reload = False
         self.tested_at: list[float] = []
         self.unreachable: str | None = None
-        self.prove_count = 0
         self.finishing_count = 0
         self.reloads: list[dict[str, str]] = []
         self.at_test: Callable[[int], None] = lambda _: None
 
     async def prove(self) -> None:
-        self.prove_count += 1
         if self.unreachable is not None:
             raise ReloadError(self.unreachable)
 

@@ -25,7 +25,6 @@ class LiveWatch:
         self._thread = threading.Thread(target=self._run, name="live watch")
         self._known: set[tuple[object, ...]] = set()
         self.faults: list[str] = []
-        self.look_count = 0
 
     @property
     def pair_count(self) -> int:
@@ -44,7 +43,6 @@ class LiveWatch:
         while not self._stop.wait(self._pause_seconds):
             for link in self._links:
                 self._look(link)
-            self.look_count += 1
 
     def _look(self, link: Path) -> None:
         try:

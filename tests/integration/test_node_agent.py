@@ -10,6 +10,7 @@ import pytest
 
 from tests.integration.node_hosts import LINEAGE, NAME, NODE, NodeHost, node_host, status_with
 from tests.integration.observed import reload, reloads
+from tests.node.agent.made import JTI, holds
 from tests.responder.http import ask
 from tests.responder.messages import THUMBPRINT, TOKEN
 from wellkeeper_client import wire
@@ -17,13 +18,6 @@ from wellkeeper_node.agent.report import CertificateState, Report
 from wellkeeper_responder.settings import TcpAddress
 
 pytestmark = pytest.mark.integration
-
-JTI = "p-0000000000000001"
-
-
-def holds(report: Report, jti: str = JTI) -> bool:
-    found = report.publications.get(jti)
-    return found is not None and found.is_held and all(one.cause is None for one in found.read_backs)
 
 
 def has(report: Report, number: int, state: CertificateState) -> bool:

@@ -9,21 +9,17 @@ from stand.other_clock import OtherClock
 from tests.fakes_deliver import dns
 from tests.integration.node_hosts import LINEAGE, NAME, NodeHost, node_host, status_with
 from tests.keys import certificate_key
+from tests.node.agent.made import JTI, holds
 from tests.responder.messages import OTHER_TOKEN, TOKEN
 from wellkeeper_node.agent.report import CertificateState, Report
 from wellkeeper_node.model import KeyType, Pair
 
 pytestmark = pytest.mark.integration
 
-JTI, OTHER_JTI = "p-0000000000000001", "p-0000000000000002"
+OTHER_JTI = "p-0000000000000002"
 TEN_MINUTES, HOUR = 598, 3720
 # As long as those of the issuer.
 LIFETIME = 1800
-
-
-def holds(report: Report, jti: str = JTI) -> bool:
-    found = report.publications.get(jti)
-    return found is not None and found.is_held and all(one.cause is None for one in found.read_backs)
 
 
 def state(report: Report) -> CertificateState | None:

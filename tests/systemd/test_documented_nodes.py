@@ -22,7 +22,6 @@ from tests.systemd.server import DAEMON, LIVE, NAME, RESPONDER, SITE, Server
 pytestmark = [pytest.mark.integration, pytest.mark.booted, pytest.mark.timeout(600)]
 
 AGENT: Final = "wellkeeper-node.service"
-RELAY: Final = "wellkeeper-relay.service"
 TITLES: Final = ["NODE", "SEEN", "FOLLOWS", "ANSWERS", "CLOCK", "CERTIFICATES", "EXPIRES", "BEHIND"]
 RELAY_NAME: Final = "relay.example.org"
 DEPLOY: Final = '#!/bin/sh\ninstall -m 600 "$WELLKEEPER_LIVE/privkey.pem" "/etc/ssl/$WELLKEEPER_CERTIFICATE.pem"\n'

@@ -16,7 +16,6 @@ from tests.issuer.commands.statuses import NAME, NOW, install, record
 from wellkeeper_node import history
 
 _CHANGING: Final = {"state.lock", ".lock", "state.db", "state.db-shm", "state.db-wal", *history.FILES, history.LOCK}
-FLEET: Final = "[fleet]\nlisten = ['127.0.0.1:8404']"
 
 
 class Backup:

@@ -3,15 +3,12 @@
 import hashlib
 import json
 from pathlib import Path
-from typing import Final
 
 import pytest
 
 from tests.issuer.commands.backups import Backup, files, make_backup
 from tests.issuer.commands.conftest import Program
 from wellkeeper_issuer.outside.state.lock import DECIDED, STAGING
-
-FLEET: Final = "[fleet]\nlisten = ['127.0.0.1:8404']"
 
 
 @pytest.fixture

@@ -32,7 +32,6 @@ class FakeRelay:
         self.is_up = True
         self.hangs = False
         self.puts = 0
-        self.followers: list[AsyncGenerator[Update, None]] = []
 
     def restart(self) -> None:
         """Forget all records, which makes room."""

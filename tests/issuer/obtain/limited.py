@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 import pytest
 
+from tests.fakes_deliver import dns
 from wellkeeper_issuer.errors import OrderError
 from wellkeeper_issuer.model import Lineage
 from wellkeeper_issuer.obtain.limits import Limits
 from wellkeeper_issuer.records import Limit, Scope, Spent
-from wellkeeper_node.model import Identifier, IdentifierType
 
 CA = "https://ca.example/directory"
 OTHER_CA = "https://other.example/directory"
@@ -21,10 +21,6 @@ FAILED = Limit(Spent.FAILED_VALIDATION, Scope.IDENTIFIER, 3, HOUR)
 
 def registered_domain(value: str) -> str:
     return ".".join(value.split(".")[-2:])
-
-
-def dns(value: str) -> Identifier:
-    return Identifier(IdentifierType.DNS, value)
 
 
 def lineage(*names: str) -> Lineage:

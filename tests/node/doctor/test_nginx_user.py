@@ -25,7 +25,6 @@ from wellkeeper_node.nginx.processes import Ids
 
 USER = pwd.getpwuid(UNPRIVILEGED_ID).pw_name
 GROUP = grp.getgrgid(UNPRIVILEGED_ID).gr_name
-OTHER = Ids(UNPRIVILEGED_ID, UNPRIVILEGED_ID, ())
 OWN = Ids(os.geteuid(), os.getegid(), tuple(os.getgroups()))
 
 

@@ -14,9 +14,6 @@ from wellkeeper_node.model import Identifier
 
 FLEET = ("fleet_nodes", "fleet_reports", "fleet_missing_tokens", "fleet_invites", "fleet_uses")
 OUTBOX = ("outbox", "outbox_troubles")
-# The nodes and invites that are left in a file of each version.
-NODES = {7: [("web2", "id")], 8: [("web2", "id")], 9: [("web2", "")]}
-INVITES = {7: [("web2", 1, "s")], 8: [("web2", 1, "s")], 9: [("web3", 1)]}
 
 
 def to_version_9(path: Path) -> None:

@@ -8,7 +8,6 @@ from tests.layers import PROJECT
 from wellkeeper_node.nginx.configuration import Configuration, parse
 from wellkeeper_node.nginx.route.causes import Cause, Causes
 from wellkeeper_node.nginx.route.routes import Route, Router
-from wellkeeper_node.nginx.sites import Ports
 
 MAIN: Final = "/etc/nginx/nginx.conf"
 SNIPPETS: Final = "/etc/nginx/snippets/wellkeeper"
@@ -47,7 +46,3 @@ def cause(*blocks: str, name: str = "a.example", family: int = 4, http: str = UP
     made = router(*blocks, http=http)
     (found,) = made.routes(dns(name), family)
     return Causes(made).of(found)
-
-
-def ports(http: int, https: int) -> Ports:
-    return Ports(http, https)
