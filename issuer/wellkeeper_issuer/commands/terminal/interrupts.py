@@ -13,19 +13,33 @@ class Terminated(BaseException):
 
 
 def run(work: Coroutine[Any, Any, Result]) -> Result:
-    """Run the coroutine as `asyncio.run` does; SIGTERM cancels it. Raises Terminated then."""
+    """Run the coroutine as `asyncio.run` does; SIGTERM cancels it. Raises Terminated then, even if it had ended."""
     import asyncio
 
+    is_terminated, before = False, signal.getsignal(signal.SIGTERM)
+
     async def cancellable() -> Result:
-        task = asyncio.current_task()
-        if task is not None:
-            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+        task, loop = asyncio.current_task(), asyncio.get_running_loop()
+
+        def end(*_: object) -> None:
+            nonlocal is_terminated
+            is_terminated = True
+            if task is not None and not task.done():
+                task.cancel()
+                loop.call_soon_threadsafe(int)  # wakes the loop
+
+        signal.signal(signal.SIGTERM, end)
         return await work
 
     try:
-        return asyncio.run(cancellable())
+        result = asyncio.run(cancellable())
     except asyncio.CancelledError:
         raise Terminated from None
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    if is_terminated:
+        raise Terminated
+    return result
 
 
 @contextmanager
