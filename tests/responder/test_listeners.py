@@ -158,6 +158,7 @@ _MAY_NOT = PermissionError(errno.EACCES, "Permission denied")
             TcpAddress("192.0.2.1", 80),
             "Cannot assign requested address. Choose an",
         ),
+        (OSError(errno.ENOMEM, "Cannot allocate memory"), UnixAddress(Path("/run/a.sock")), "Cannot allocate memory"),
         (socket.gaierror(-2, "Name unknown"), TcpAddress("nowhere", 80), "Name unknown. Write an IP address"),
         (
             OSError(errno.EROFS, "Read-only file system"),
@@ -165,7 +166,7 @@ _MAY_NOT = PermissionError(errno.EACCES, "Permission denied")
             "Mount a volume at /run, or a",
         ),
     ],
-    ids=["directory", "port", "asyncio's words", "Python 3.13", "name", "read-only"],
+    ids=["directory", "port", "asyncio's words", "Python 3.13", "any other", "name", "read-only"],
 )
 def test_unusable_address_is_reported_with_the_remedy(error: OSError, address: Address, words: str) -> None:
     """Check the messages alone: root may use every address, and name resolution depends on the network."""
