@@ -85,14 +85,17 @@ async def test_interrupted_removal_changes_nothing(
 
 @pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 async def test_interrupted_addition_changes_nothing(folder: Path, number: signal.Signals, exit_code: int) -> None:
-    """The signal arrives while the daemon does not answer; it reads the drop-in later, and must forget it again."""
+    """The signal arrives while the daemon does not answer; the command takes the drop-in back before it does."""
     async with running_host(folder, {"web": ["www.example.org"]}) as host, IssuerDaemon(host.issuer) as daemon:
         os.kill(daemon.pid, signal.SIGSTOP)
         process = await host.issuer.start("certificate", "add", SHOP)
         async with asyncio.timeout(150):
-            while not host.issuer.live(SHOP).exists():  # noqa: ASYNC110 - another process
+            while not (host.issuer.live(SHOP).exists() and drop_in(host).exists()):  # noqa: ASYNC110 - another process
                 await asyncio.sleep(0.02)
         process.send_signal(number)
+        async with asyncio.timeout(60):
+            while drop_in(host).exists():  # noqa: ASYNC110 - an answer that the command gets before the signal would win
+                await asyncio.sleep(0.02)
         os.kill(daemon.pid, signal.SIGCONT)
         await process.communicate()
         assert process.returncode == exit_code
