@@ -16,7 +16,8 @@ import pytest
 from stand.node import NodeProcess
 from tests.integration.hostile_relay import BREAKING, HostileRelay
 from tests.integration.node_hosts import NodeHost, node_host
-from tests.integration.test_node_agent import has, holds
+from tests.integration.test_node_agent import has
+from tests.node.agent.made import holds
 from tests.responder.messages import TOKEN
 from tests.unit_files import environment_of
 from wellkeeper_node.agent.report import CertificateState

@@ -18,9 +18,9 @@ from stand.node import NodeProcess
 from tests.fakes_deliver import dns
 from tests.integration.node_hosts import LINEAGE, NAME, NodeHost, node_host
 from tests.integration.observed import tokens
-from tests.integration.test_node_agent import JTI, holds
 from tests.integration.test_node_disk_full import leftovers
 from tests.integration.test_node_service import is_served
+from tests.node.agent.made import JTI, holds
 from tests.responder.messages import TOKEN
 from wellkeeper_node.agent.report import CertificateState
 from wellkeeper_node.certificates import reading

@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 
 from tests.fakes import FakeClock
+from tests.fakes_deliver import dns
 from tests.fakes_state import FakeLedger
 from tests.issuer.obtain.limited import (
     CA,
@@ -17,7 +18,6 @@ from tests.issuer.obtain.limited import (
     PER_DOMAIN,
     PER_SET,
     WWW,
-    dns,
     issue,
     lineage,
     refused,
