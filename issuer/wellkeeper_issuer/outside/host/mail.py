@@ -109,7 +109,7 @@ class Mail:
 
     def _error(self, message: Message, error: Exception, secrets: Sequence[str]) -> HookError:
         host, port = self.server
-        # The server refused the content for good, as spam filters do; others may pass.
+        # The server permanently refused the content, as spam filters do; others may pass.
         is_of_one = isinstance(error, smtplib.SMTPDataError) and error.smtp_code >= _PERMANENT
         kind_of_error = RefusedError if is_of_one else HookError
         return kind_of_error(
