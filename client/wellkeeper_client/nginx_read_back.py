@@ -36,9 +36,12 @@ def find_fault(through: str, name: str, publication: Publication) -> tuple[str, 
 
 def _explain(status: int, upstream: str, body: bytes, name: str) -> tuple[str, str]:
     if upstream in {"502", "504"}:
-        return "nginx cannot reach the responder's socket", "Compare the socket in upstream.conf with --public."
+        return "nginx cannot reach the responder's socket", "Name the responder's --public address in upstream.conf."
     if status == http.HTTPStatus.NOT_FOUND and body == wire.NO_SUCH_TOKEN.encode():
-        return "nginx asks another responder, which lacks the token", "Compare upstream.conf with --control."
+        return (
+            "nginx asks another responder, which lacks the token",
+            "Set --control to the responder that upstream.conf names.",
+        )
     if status == http.HTTPStatus.OK:
         return f"it answers {one_line(body[:60].decode(errors='replace'))!r}", _INCLUDE.format(name)
     return f"it answers HTTP {status}", _INCLUDE.format(name)

@@ -84,7 +84,7 @@ def _report(line: str) -> None:
 def _check(given: argparse.Namespace, stdin: TextIO) -> None:
     """Check and normalise what is given. Raises ValueError."""
     if given.withdraw and (given.watch or given.name):
-        raise ValueError("--withdraw excludes NAME and --watch")
+        raise ValueError("--withdraw cannot be combined with NAME or --watch")
     if given.watch:
         _check_watch(given)
     elif given.withdraw:
@@ -97,7 +97,7 @@ def _check(given: argparse.Namespace, stdin: TextIO) -> None:
 
 def _check_watch(given: argparse.Namespace) -> None:
     if given.key_authorization:
-        raise ValueError("--watch excludes KEY_AUTHORIZATION")
+        raise ValueError("--watch cannot be combined with KEY_AUTHORIZATION")
     if given.name:
         _check_name(given)
     if not os.path.isdir(given.watch):  # noqa: PTH112 - Path.is_dir raises PermissionError before Python 3.14
@@ -132,7 +132,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "key_authorization", metavar="KEY_AUTHORIZATION", nargs="?", help="TOKEN.THUMBPRINT; - reads standard input"
     )
-    parser.add_argument("--withdraw", metavar="TOKEN", help="withdraw this token; its key authorization will do, too")
+    parser.add_argument("--withdraw", metavar="TOKEN", help="withdraw this token; also takes its key authorization")
     parser.add_argument("--watch", metavar="DIR", type=Path, help="the webroot of a client")
     parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
     _add(parser, "control", "ADDRESS", publisher.DEFAULT_CONTROL, "control address of the responder")

@@ -28,8 +28,8 @@ DEFAULT_CONTROL: Final = "unix:/run/wellkeeper/control.sock"
 DEFAULT_KEY: Final = Path("/var/lib/wellkeeper/issuer/publishing_key.pem")
 DEFAULT_THROUGH: Final = "127.0.0.1:80"
 
-_NAME_IT: Final = "With --watch, name one of the publisher's names: wellkeeper-publish --watch DIR NAME."
-_RIGHTS: Final = "Run the client as a user who may read a publishing key, and name it with --key."
+_NAME_IT: Final = "With --watch, add one of the publisher's names: wellkeeper-publish --watch DIR NAME."
+_RIGHTS: Final = "Run the client as a user who may read a publishing key, and pass that key's file with --key."
 # A token, or a key authorization, that begins with "-". Our options are shorter.
 _LIKE_AN_OPTION: Final = re.compile(r"-[A-Za-z0-9_-]{21,127}(\.[A-Za-z0-9_-]{43})?")
 # What a person must do about a refusal, by the type of the problem; else what the responder recommends.

@@ -54,10 +54,10 @@ class Publisher:
 def parse_publisher(found: object) -> Publisher:
     """Reverse `Publisher.to_json`. Raises ValueError."""
     if not isinstance(found, Mapping) or found.keys() != set(_MEMBERS):
-        raise ValueError(f"a publisher has {', '.join(_MEMBERS)}")
+        raise ValueError(f"a publisher must have {', '.join(_MEMBERS)}, and nothing else")
     name = found["name"]
     if not isinstance(name, str) or NAME_PATTERN.fullmatch(name) is None:
-        raise ValueError(f"the publisher's name {name!r:.60} must have 1 to 64 of a-z, 0-9, '.', '_' and '-'")
+        raise ValueError(f"the publisher's name {name!r:.60} must have 1 to 64 characters: a-z, 0-9, '.', '_' and '-'")
     accounts, keys, identifiers = (_texts(found[member], f"{name}: {member}") for member in _MEMBERS[1:])
     if not all(map(wire.THUMBPRINT_PATTERN.fullmatch, accounts)):
         raise ValueError(f"{name}: account_thumbprints must be RFC 7638 thumbprints, 43 characters of base64url")

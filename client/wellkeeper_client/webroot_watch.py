@@ -23,7 +23,7 @@ from wellkeeper_client.signing import Publication
 
 LOOK_SECONDS: Final = 0.03
 _RETRY_SECONDS: Final = 1.0
-_RIGHTS: Final = "permission denied. Let the user of wellkeeper-publish read it."
+_RIGHTS: Final = "permission denied. Give the user of wellkeeper-publish read access."
 # More than any key authorization has.
 _LONGEST: Final = 512
 

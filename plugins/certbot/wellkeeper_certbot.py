@@ -66,7 +66,7 @@ class Authenticator(common.Plugin, interfaces.Authenticator):
             try:
                 self._prepared().end(publication)
             except ResponderError as error:
-                _log.warning("cannot withdraw the token for %s, which expires: %s", publication.identifier, error)
+                _log.warning("cannot withdraw the token for %s, which will expire: %s", publication.identifier, error)
 
     def _publish(self, achall: Any) -> challenges.ChallengeResponse:  # noqa: ANN401 - its class differs by version
         response, key_authorization = achall.response_and_validation()

@@ -19,5 +19,7 @@ async def private_hosts(address: Address) -> tuple[str, ...]:
     hosts = dict.fromkeys(str(one[4][0]) for one in found)
     for host in hosts:
         if not is_private(host):
-            raise ListenError(f"cannot listen on {address}: {host} is a public address. Use one of a VPN, or TLS.")
+            raise ListenError(
+                f"cannot listen on {address}: {host} is a public address. Use one of a VPN, or unix:PATH behind TLS."
+            )
     return tuple(hosts)

@@ -75,7 +75,7 @@ from wellkeeper_responder.start import DEFAULT_CONTROL
     "--trust-owner",
     metavar="UID",
     type=click.IntRange(min=0),
-    help="Let this user own the trust file: in containers, the issuer. By default, only root and the responder's may.",
+    help="Also accept a trust file of this user: in containers, the issuer. [default: root's and the responder's own]",
 )
 @click.option(
     "--publishing-key",

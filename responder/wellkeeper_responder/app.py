@@ -141,7 +141,10 @@ class Responder:
     async def _listen(self, kind: str, address: Address, mode: int, handler: Handler) -> None:
         if isinstance(address, TcpAddress) and address.is_exposed(own_addresses):
             fields = {"address": str(address), "kind": kind}
-            _log.warning("listening on a public address: other networks may reach it", extra={"fields": fields})
+            _log.warning(
+                "listening on a public address, which other networks may reach; prefer a unix socket or a private one",
+                extra={"fields": fields},
+            )
         connections = ConnectionServer(handler, self._capacity(kind, address))
         self._listeners[kind].append(await Listener.open(address, mode, connections))
 

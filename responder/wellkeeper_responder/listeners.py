@@ -129,7 +129,7 @@ def reason(error: OSError, address: Address) -> str:
     if isinstance(address, UnixAddress):
         return _reason_for_socket(error, address.path.parent)
     if isinstance(error, socket.gaierror):
-        return f"{error.strerror}. Write an IP address of this host, or a name that has one."
+        return f"{error.strerror}. Use an IP address of this host, or a name that resolves to one."
     why = why_not_bound(error)
     if isinstance(error, PermissionError):
         return f"{why}. Choose a port above 1023, which any user (here uid {os.geteuid()}) may use."

@@ -56,7 +56,7 @@ class TrustFile:
         """Describe what a missing or invalid file means."""
         if self._trust is not None:
             return _IN_FORCE
-        return _FROM_OPTIONS if self._given else "no token is answered until it is valid"
+        return _FROM_OPTIONS if self._given else "the responder answers no challenge until it is valid"
 
     def read(self) -> None:
         """Read the file now and report the result, as at the start and when a person asks for it."""

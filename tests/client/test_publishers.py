@@ -93,7 +93,7 @@ def test_host_is_of_something_else(host: str | None, identifier: str) -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"more": 1}, "a publisher has name, account_thumbprints, publishing_keys, identifiers"),
+        ({"more": 1}, "a publisher must have name, account_thumbprints, publishing_keys, identifiers"),
         ({"name": "A B"}, "the publisher's name 'A B' must have"),
         ({"name": 7}, "the publisher's name 7 must have"),
         ({"account_thumbprints": ["short"]}, "certbot: account_thumbprints must be RFC 7638 thumbprints"),

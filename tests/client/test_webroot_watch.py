@@ -166,7 +166,7 @@ def test_what_may_not_be_read_is_reported_once() -> None:
                 watched.look_here()
             assert (
                 watched.lines.pop()
-                == f"cannot read {path}: permission denied. Let the user of wellkeeper-publish read it."
+                == f"cannot read {path}: permission denied. Give the user of wellkeeper-publish read access."
             )
             assert watched.lines == []
 
@@ -190,7 +190,7 @@ async def test_publisher_watches_a_webroot_for_one_of_its_names(running: Running
     nameless, named = (Watched(tmp_path, running.control, CERTBOT_KEY, one) for one in (WEBROOT, "a.example"))
     named.write(text=authorization)
     await nameless.look()
-    assert "name one of the publisher's names: wellkeeper-publish --watch DIR NAME" in nameless.lines[0]
+    assert "add one of the publisher's names: wellkeeper-publish --watch DIR NAME" in nameless.lines[0]
     await named.look()
     assert named.lines == [f"published {TOKEN}"]
     assert (await running.get(TOKEN, {"Host": "a.example"})).body == authorization.encode()

@@ -58,8 +58,8 @@ async def test_name_stands_for_its_private_addresses() -> None:
     ("host", "why"),
     [
         # As for a name that has this address.
-        ("8.8.8.8", "8.8.8.8 is a public address. Use one of a VPN, or TLS."),
-        ("nothing.invalid", "Write an IP address of this host, or a name that has one."),
+        ("8.8.8.8", "8.8.8.8 is a public address. Use one of a VPN, or unix:PATH behind TLS."),
+        ("nothing.invalid", "Use an IP address of this host, or a name that resolves to one."),
     ],
 )
 async def test_name_without_a_private_address_cannot_be_listened_at(host: str, why: str) -> None:

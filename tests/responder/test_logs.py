@@ -62,7 +62,7 @@ async def test_address_reachable_by_others_is_warned_about(tmp_path: Path, caplo
         await responder.start()
     await responder.stop()
     (warning,) = [record for record in caplog.records if record.levelname == "WARNING"]
-    assert "other networks may reach it" in TextFormat().format(warning)
+    assert "other networks may reach" in TextFormat().format(warning)
     assert "8.8.8.8" in TextFormat().format(warning)
 
 

@@ -70,7 +70,7 @@ def test_missing_file_is_one_warning_with_the_remedy(followed: Followed) -> None
     followed.file.read()
     followed.look(5)
     assert followed.taken == []
-    words = f"{followed.path} does not exist; no token is answered until it is valid. {services.set_up()}"
+    words = f"{followed.path} does not exist; the responder answers no challenge until it is valid. {services.set_up()}"
     assert followed.reports() == [("WARNING", words)]
     assert followed.file.status == f"answers nothing: {followed.path} does not exist. {services.set_up()}"
 

@@ -28,7 +28,7 @@ class _Publish(click.Command):
 @click.command(cls=_Publish)
 @click.argument("name", required=False)
 @click.argument("key_authorization", required=False)
-@click.option("--withdraw", metavar="TOKEN", help="Withdraw this token; its key authorization will do, too.")
+@click.option("--withdraw", metavar="TOKEN", help="Withdraw this token; also takes its key authorization.")
 @click.option(
     "--without",
     metavar="NODE",
