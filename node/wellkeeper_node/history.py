@@ -86,9 +86,10 @@ class HistoryFile:
                 with durable.locked(self._state_dir / LOCK, stem, self._lock_seconds):
                     self._append(self._state_dir / f"{stem}.jsonl", lines)
         except OSError as error:
-            _log.warning("the history lacks an event: %s: %s", error.filename or self._state_dir, error.strerror)
+            place = error.filename or self._state_dir
+            _log.warning("cannot add an event to the history: %s: %s", place, error.strerror)
         except LockedError as error:
-            _log.warning("the history lacks an event: %s", error)
+            _log.warning("cannot add an event to the history: %s", error)
 
     def _append(self, path: Path, lines: bytes) -> None:
         is_new = self._make_room(path, len(lines))

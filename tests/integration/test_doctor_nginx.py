@@ -188,7 +188,7 @@ async def test_account_key_that_the_responder_does_not_trust_is_a_failure(host: 
         one = (await found(host))["responder-trust"]
     assert one["verdict"] == "fail"
     assert "our account key at the CA" in one["cause"]
-    assert one["fix"] == "Run 'wellkeeper trust --write' on that node."
+    assert one["fix"] == "Run 'wellkeeper trust --write', and copy the trust file to that node if it is another host."
 
 
 @pytest.mark.root

@@ -133,7 +133,7 @@ async def test_engine_that_is_away_or_cannot_be_used_is_a_reason(folder: Path) -
         settings = settings_of(made, folder, "a")
         assert await clear(settings, made.address) == Cleared(0)  # this host never had a fleet
         away = await clear(settings, parse_engine(f"redis://127.0.0.1:{free_port()}"))
-        assert "Check that this is the address" in away.why
+        assert "Check that a Valkey or Redis server runs" in away.why
         (folder / "issuer.password").unlink()
         assert "the password of the engine is missing" in (await clear(settings, made.address)).why
 
@@ -154,7 +154,7 @@ async def test_what_others_wrote_is_found(folder: Path) -> None:
         async with made.user(ISSUER) as (calls, _):
             await calls.ask(("SADD", "{wk}:bundle/", "not a name"))
             verdict, cause = await judged(made, settings)
-            assert (verdict, "bundle/: a name in it is not one of a record" in cause) == (Verdict.WARN, True)
+            assert (verdict, "bundle/: it contains a name that is not a record's" in cause) == (Verdict.WARN, True)
             await calls.ask(("DEL", "{wk}:wrap/"), ("SET", "{wk}:wrap/", "x"))
             async with made.user(ISSUER) as (again, _):
                 found = await judge_records(settings, again, made.address)

@@ -124,7 +124,7 @@ async def test_issuer_writes_again_what_a_failover_lost(tmp_path: Path, stack: A
     stack.callback(running.cancel)
     await feed.put(bundle(1))
     await until_true(lambda: beside.get("bundle/www"))
-    with pytest.raises(UnavailableError, match="Name the engine's primary"):
+    with pytest.raises(UnavailableError, match="Set the address of the engine's primary"):
         await beside.put("bundle/other", signed("bundle/other"))
     await beside.ask("REPLICAOF", "NO", "ONE")  # the last write does not reach it
     await feed.put(bundle(2))

@@ -144,7 +144,7 @@ async def test_engine_that_is_set_up_as_printed_passes_every_check(folder: Path)
         assert ("rights", "nodes") in found
         async with made.user(ISSUER) as (_, issuer):
             assert await issuer.acquire("another", 60)
-        assert (await made.findings())["lease", ""].cause == "an issuer has it: another"
+        assert (await made.findings())["lease", ""].cause == "held by an issuer: another"
 
 
 async def test_engine_with_other_rights_and_settings_fails(folder: Path) -> None:
@@ -174,5 +174,5 @@ async def test_command_that_follows_or_reports_need_is_missed(folder: Path) -> N
 async def test_engine_that_is_full_is_not_said_to_lack_rights(folder: Path) -> None:
     async with engine("valkey", folder, *lines(), options=("--maxmemory", "1")) as made:
         found = await made.findings()
-    assert found["report", "nodes"].fix == "Raise maxmemory of the engine, or delete what else it stores."
+    assert found["report", "nodes"].fix == "Raise the engine's maxmemory, or delete other data from it."
     assert {found["rights", name].verdict for name in ("issuer", "nodes")} == {Verdict.OK}

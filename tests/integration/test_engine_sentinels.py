@@ -101,10 +101,10 @@ async def test_each_mistake_is_named_with_its_remedy(watched: Watched, tmp_path:
             SENTINELS_PASSWORD,
             watched.url(ca=other),
             f"{asked}Error 1 connecting",
-            "Name the file of its CA ('?ca=FILE'",
+            "Add its CA to the address ('?ca=FILE'",
         ),
         (SENTINELS_PASSWORD, watched.url(port=1), "127.0.0.1:1: Error 111", "are the addresses of Sentinels that run"),
-        (SENTINELS_PASSWORD, watched.url(service="flet"), unknown, "as the lines 'sentinel monitor NAME …'"),
+        (SENTINELS_PASSWORD, watched.url(service="flet"), unknown, "in the line 'sentinel monitor NAME …'"),
         ("x" * 20, watched.url(), f"{asked}invalid username-password pair", "--sentinel-password-file"),
         ("", watched.url(), f"{asked}Authentication required.", "--sentinel-password-file"),
     ):

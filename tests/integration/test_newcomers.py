@@ -99,7 +99,7 @@ async def test_snippet_without_a_reload(host: Host) -> None:
     await reload(host.nginx)
     host.nginx.config_path.write_text(with_snippet)
     for report in (await reports(host))[1:]:
-        assert "nginx runs another configuration than the one on disk" in report
+        assert "nginx runs a different configuration from the one on disk" in report
         assert services.clause("reload", "nginx").lower() in report.lower()
 
 

@@ -171,7 +171,7 @@ async def test_answers_of_another_user_are_refused(folder: Path, http_port: int,
         await until_logged(
             server, f"{answers} must be a directory of user 0, mode 0700; it is drwx------, of user 65534"
         )
-        with pytest.raises(ReloadError, match=r"it belongs to user .*, and this process to root"):
+        with pytest.raises(ReloadError, match=r"it belongs to user .*, but this process runs as root"):
             await asking(server).prove()
         assert list(answers.iterdir()) == []
     finally:

@@ -86,7 +86,7 @@ async def test_copy_that_nginx_reads_is_reported_by_the_renewal_that_it_misses(f
         await host.issuer.run_well("status", "--check")
         finished = await host.issuer.run("renew", "--force", "--json")
         assert (finished.exit_code, outcomes(finished)) == (1, {"web": "failed"}), finished
-        assert "instead of a copy or one version" in error_of(finished, "web")
+        assert "not at a copy or one version" in error_of(finished, "web")
         (shown,) = (await host.issuer.run_well("status", "--json")).json()["certificates"]
         assert shown["state"] == "not_served"
         assert shown["served_not_after"] is not None

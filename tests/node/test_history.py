@@ -185,7 +185,7 @@ def test_full_disk_costs_an_event_and_nothing_else(
     with largest_file(len(before) + 9):
         file.add(REMOVED)
     assert path.read_bytes() == before
-    assert caplog.messages == [f"the history lacks an event: {tmp_path}: File too large"]
+    assert caplog.messages == [f"cannot add an event to the history: {tmp_path}: File too large"]
 
 
 def test_what_cannot_be_written_is_logged_and_not_raised(
@@ -197,7 +197,7 @@ def test_what_cannot_be_written_is_logged_and_not_raised(
     history_of(tmp_path, clock).add(REMOVED)
     with durable.locked(tmp_path / "history.lock", "history"):
         history_of(tmp_path, clock).add(REMOVED)
-    assert [message.partition(": ")[0] for message in caplog.messages] == ["the history lacks an event"] * 3
+    assert [message.partition(": ")[0] for message in caplog.messages] == ["cannot add an event to the history"] * 3
     assert "another process has held the lock" in caplog.messages[-1]
     assert (tmp_path / "file").read_text() == ""
 

@@ -30,7 +30,7 @@ def remedy_for_no_connection(address: tuple[str, int], error: OSError) -> str:
 
 def remedy_for_copy(live_path: str) -> str:
     """Return the remedy when nginx reads an older version from somewhere else."""
-    return f"Let ssl_certificate name {live_path}/fullchain.pem instead of a copy or one version, then reload nginx."
+    return f"Point ssl_certificate at {live_path}/fullchain.pem, not at a copy or one version, then reload nginx."
 
 
 def remedy_for_unused(live_path: str) -> str:

@@ -183,7 +183,7 @@ class Agent:
             _log.warning("%s", error)
             return False
         except Exception:  # noqa: BLE001 - tokens must still come
-            _log.exception("cannot bring certificates here")
+            _log.exception("unexpected error while fetching certificates; please report it")
             return False
         return is_done and work.manifests.is_taken
 

@@ -24,7 +24,7 @@ from wellkeeper_node.errors import FleetError, JoinRefusedError, RecordsError, U
 from wellkeeper_node.ports import Clock
 from wellkeeper_node.wording import format_time
 
-_DO_NOT_TRUST: Final = "Someone on the way may have changed it. Ask for a new invite, and do not use this one again."
+_DO_NOT_TRUST: Final = "Someone may have changed it in transit. Ask for a new invite, and do not use this one again."
 _NEW_INVITE: Final = "Run 'wellkeeper node invite {}' on the issuer's host for a new invite."
 _OTHER_INVITE: Final = "Run 'wellkeeper node invites' on the issuer's host: it lists this invite and others."
 _PAUSE_SECONDS: Final = 1.0

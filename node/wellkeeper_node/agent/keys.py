@@ -170,4 +170,8 @@ def _read(path: Path) -> PrivateKeyTypes:
 
 
 def _unusable(path: Path, why: str) -> FleetError:
-    return FleetError(f"cannot use the key of this node {path}", why, "Move it away and let the node join again.")
+    return FleetError(
+        f"cannot use the key of this node {path}",
+        why,
+        "Move it away, then run 'wellkeeper-node join' with a new invite.",
+    )

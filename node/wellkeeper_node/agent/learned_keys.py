@@ -52,7 +52,7 @@ class LearnedKeys:
         if not named or tuple(named) == known:
             return
         if not _may_follow(known, signer, tuple(named)):
-            why = "a manifest names others than the key that signed it, and the successor that is known"
+            why = "the manifest names keys other than the one that signed it and the known next key"
             raise FleetError("ignored new fleet keys", why, "Run 'wellkeeper key list' on the issuer's host.")
         text = json.dumps({_TRUST_FILE: self._written, _KEYS: list(named)}).encode()
         with durable.translated(self._path):

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from wellkeeper_client import services
 from wellkeeper_node import durable, history
 from wellkeeper_node.agent.keys import NodeKeys
 from wellkeeper_node.errors import FleetError, LockedError
@@ -49,6 +50,6 @@ def forget(state_dir: Path, node: str) -> tuple[Path, ...]:
             if not left:
                 state_dir.rmdir()
     except LockedError as error:
-        why, remedy = "wellkeeper-node runs here", "Stop it first."
+        why, remedy = "wellkeeper-node is running here", services.sentence("stop", "wellkeeper-node")
         raise FleetError(f"cannot leave as {node}", why, remedy) from error
     return left

@@ -113,7 +113,7 @@ class Tokens:
         if self._tasks.get(jti) is task:
             del self._tasks[jti]
         if not task.cancelled() and (error := task.exception()):
-            _log.error("the publication %s ended", jti, exc_info=error)
+            _log.error("unexpected error in the publication %s; please report it", jti, exc_info=error)
 
     async def _publish(self, jti: str, body: PublicationBody, answer: Answer, expires_at: int) -> None:
         """Keep the token at the responder until it expires or this is cancelled."""

@@ -14,6 +14,7 @@ from wellkeeper_client.records import MAX_NUMBER
 from wellkeeper_node.certificates.layout import VERSION
 from wellkeeper_node.model import LINEAGE_NAME
 
+_KINDS: Final[Mapping[type, str]] = {str: "a string", int: "a whole number", list: "a list", dict: "an object"}
 _SHA256: Final = re.compile("[0-9a-f]{64}")
 
 
@@ -36,7 +37,7 @@ def members(found: object, kinds: Mapping[str, type]) -> dict[str, Any]:
         raise ValueError(f"expected an object with the members {', '.join(sorted(kinds))}")
     for name, kind in kinds.items():
         if type(found[name]) is not kind:
-            raise ValueError(f"{name!r} must be of type {kind.__name__}")
+            raise ValueError(f"{name!r} must be {_KINDS[kind]}")
     return found
 
 

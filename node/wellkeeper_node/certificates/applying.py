@@ -131,7 +131,7 @@ def _give(folder: int | None, name: str, user: int) -> None:
         raise InstallError(
             f"cannot give {name!r} to certificates_owner",
             "another user may change it",
-            "Look at it, then run 'chown -R' on certificates_dir.",
+            "Check what it is, then run 'chown -R' on certificates_dir.",
         )
     if not is_folder:
         os.chown(name, user, -1, dir_fd=folder, follow_symlinks=False)

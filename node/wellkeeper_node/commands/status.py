@@ -64,7 +64,7 @@ def _problems(shown: Shown | None, age: float | None) -> list[str]:
         return [f"wellkeeper-node has never run here. {services.sentence('enable --now', 'wellkeeper-node')}"]
     report, found = shown.report, []
     if not 0 <= age + 1 <= SILENT_SECONDS:
-        found.append(f"wellkeeper-node reported {age:.0f} s ago. Read {services.log('wellkeeper-node')}.")
+        found.append(f"wellkeeper-node last reported {age:.0f} s ago. Read {services.log('wellkeeper-node')}.")
     found += [f"{_kind(name)} {name}: {failure}" for name, failure in shown.relays.items() if failure]
     found += [f"responder: {report.responder.error}"] if report.responder.error else []
     found += [report.concern] if report.concern else []

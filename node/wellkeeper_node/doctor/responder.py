@@ -95,7 +95,8 @@ def _trusted(node: str, lacking: Sequence[str], cas: Sequence[str]) -> Finding:
     if not lacking:
         return Finding(TRUST, Verdict.OK, node, f"the responder trusts the account keys of {', '.join(cas)}")
     cause = f"the responder does not trust {', '.join(lacking)}"
-    return Finding(TRUST, Verdict.FAIL, node, cause, "Run 'wellkeeper trust --write' on that node.")
+    fix = "Run 'wellkeeper trust --write', and copy the trust file to that node if it is another host."
+    return Finding(TRUST, Verdict.FAIL, node, cause, fix)
 
 
 def _strings(value: object) -> frozenset[str]:

@@ -54,7 +54,7 @@ def check_private(folder: int, path: Path) -> None:
     found = os.fstat(folder)
     if found.st_uid != os.geteuid():
         owner, own = rights.user_name(found.st_uid), rights.user_name(os.geteuid())
-        why = f"it belongs to user {owner}, and this process to {own}"
+        why = f"it belongs to user {owner}, but this process runs as {own}"
         raise unusable(path, why, "Run nginx's container and this process as the same user (docs/reaching-nginx.md).")
     mode = stat.S_IMODE(found.st_mode)
     if mode & 0o077:

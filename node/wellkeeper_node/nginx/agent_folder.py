@@ -151,8 +151,9 @@ class AgentFolder:
         began = self._clock.monotonic()
         while not _is_locked(questions):
             if self._clock.monotonic() - began > _LONGEST_SECONDS:
-                why = f"another process has asked it for {_LONGEST_SECONDS:.0f} s"
-                raise ReloadError("cannot ask nginx's agent", why, "Find that process of Wellkeeper, and end it.")
+                why = f"another process has waited for its answer for {_LONGEST_SECONDS:.0f} s"
+                remedy = f"Find that Wellkeeper process with 'fuser {self.questions}', and stop it."
+                raise ReloadError("cannot ask nginx's agent", why, remedy)
             await self._clock.sleep(_POLL_SECONDS)
         for name in filter(_QUESTION.fullmatch, os.listdir(questions)):
             agent_files.remove(questions, name)

@@ -41,8 +41,8 @@ def find_conflict(given: Collection[str], test: Test) -> str:
     """Return why these keys of `[nginx]` exclude each other; "" if they do not."""
     without_agent = [key for key in ("command", "pid_file", "reload", *_OF_TEST) if key in given]
     if "agent" in given and without_agent:
-        return f"{without_agent[0]} and agent exclude each other: the agent runs beside nginx and finds it there"
+        return f"{without_agent[0]} and agent cannot be combined: the agent runs beside nginx and finds it there"
     running = [key for key in ("command", "reload") if key in given]
     if test == "reload" and running:
-        return f'{running[0]} and test = "reload" exclude each other: without nginx here, there is nothing to run'
+        return f'{running[0]} and test = "reload" cannot be combined: without nginx here, there is nothing to run'
     return ""

@@ -129,11 +129,11 @@ def _options(parts: SplitResult) -> tuple[str, str]:
     """Return the file of CAs and the prefix."""
     found = dict(parse_qsl(parts.query, keep_blank_values=True))
     if unknown := found.keys() - {"ca", "prefix"}:
-        raise ValueError(f"unknown option {min(unknown)!r} in an engine's address; there are 'ca' and 'prefix'")
+        raise ValueError(f"unknown option {min(unknown)!r} in an engine's address; the options are 'ca' and 'prefix'")
     if "ca" in found and not (parts.scheme.startswith("rediss") and found["ca"].startswith("/")):
-        raise ValueError("the option 'ca' is the absolute path of a file, for rediss:// only")
+        raise ValueError("the option 'ca' must be the absolute path of a file, and needs rediss://")
     if "prefix" in found and _PREFIX.fullmatch(found["prefix"]) is None:
-        raise ValueError("the option 'prefix' has 1 to 64 letters, digits, or characters of '_.{}-'")
+        raise ValueError("the option 'prefix' must have 1 to 64 letters, digits, or characters of '_.{}-'")
     return found.get("ca", ""), found.get("prefix", DEFAULT_PREFIX)
 
 

@@ -22,15 +22,17 @@ from wellkeeper_node.network_errors import words
 
 LONGEST_WORDS: Final = 300
 _CHECK_ADDRESS: Final = (
-    "Check that this is the address of a Valkey or Redis server that runs, with TLS if it begins with rediss://."
+    "Check that a Valkey or Redis server runs at this address, with TLS if the address begins with rediss://."
 )
 _CHECK_SENTINELS: Final = "Check that these are the addresses of Sentinels that run."
 _CERTIFICATE: Final = (
-    "Name the file of its CA ('?ca=FILE' in the address), and the host as its certificate does; Sentinels must name the"
-    " primary so, too."
+    "Add its CA to the address ('?ca=FILE'), and use a host name that its certificate has; Sentinels must use such a"
+    " name for the primary, too."
 )
-_RIGHTS: Final = "Give this user the rights that it needs in the engine's ACL, by the lines of 'wellkeeper engine acl'."
-_PRIMARY: Final = "Name the engine's primary in the settings, or its Sentinels."
+_RIGHTS: Final = (
+    "Copy the lines that 'wellkeeper engine acl' prints into the engine's ACL file: this user lacks rights."
+)
+_PRIMARY: Final = "Set the address of the engine's primary in the settings, or those of its Sentinels."
 # How Valkey and Redis say that a script may not do something.
 _IN_SCRIPTS: Final = ("ACL failure", "The user executing the script can't")
 _REMEDIES: Final[Sequence[tuple[type[Exception], str]]] = (
@@ -45,11 +47,11 @@ _REMEDIES: Final[Sequence[tuple[type[Exception], str]]] = (
 _REMEDIES_BY_WORDS: Final = {
     "DENIED": "Write 'user default off' into the engine's ACL file, or give that user a password: it has none, so the"
     " engine is in protected mode.",
-    "DB index is out of range": "Name a database that the engine has, at the end of the address, or none.",
+    "DB index is out of range": "End the address with a database that the engine has, or without one.",
     "certificate has expired": "Renew the engine's certificate, and let the engine load it.",
     "CERTIFICATE_REQUIRED": "Set 'tls-auth-clients no' in the engine's configuration: issuer and nodes have passwords.",
     "NOREPLICAS": "Start the engine's replicas.",
-    "MISCONF": "Look into the engine's log: it cannot save its data.",
+    "MISCONF": "Check the engine's log: it cannot save its data.",
     "WRONGTYPE": "Another program uses these keys; choose another prefix in the engine's address.",
 }
 
@@ -94,7 +96,7 @@ def refusal(engine: str, key: str, error: ResponseError) -> RecordsError:
     """Return why the engine did not store or delete a record."""
     what = f"{engine} refused {key}"
     if isinstance(error, OutOfMemoryError):
-        remedy = "Raise maxmemory of the engine, or delete what else it stores."
+        remedy = "Raise the engine's maxmemory, or delete other data from it."
         return RecordRefusedError(what, _words(error), remedy)
     if isinstance(error, NoPermissionError) or any(words in str(error) for words in _IN_SCRIPTS):
         return RecordRefusedError(what, _words(error), _RIGHTS)
@@ -103,9 +105,9 @@ def refusal(engine: str, key: str, error: ResponseError) -> RecordsError:
 
 def _sentinel_remedy(error: Exception) -> str:
     if isinstance(error, AuthenticationError | NoPermissionError):
-        return "Check user and password of the Sentinels: --sentinel-user and --sentinel-password-file of 'engine use'."
+        return "Correct --sentinel-user and --sentinel-password-file of 'wellkeeper engine use'."
     if isinstance(error, UnknownServiceError):
-        return "Name the service as the lines 'sentinel monitor NAME …' of the Sentinels do, at the end of the address."
+        return "End the address with the service's name, NAME in the line 'sentinel monitor NAME …' of the Sentinels."
     return _remedy(error)
 
 

@@ -115,7 +115,7 @@ class EngineFollower:
     def _record(self, key: str, reply: Reply) -> Stored | None:
         found = unpack(key, reply, kind_of(key).longest)
         if found is None and reply:
-            self._strangers.ignore(key, "it is not a record, or one in an unknown form")
+            self._strangers.ignore(key, "it is not a record, or its form is unknown")
         return None if found is None or is_over(found, self._clock.now().timestamp()) else found
 
     async def _all_keys(self, kind: Kind) -> AsyncIterator[list[str]]:
@@ -134,7 +134,7 @@ class EngineFollower:
     def _valid(self, prefix: str, names: Sequence[str]) -> list[str]:
         found = [key for key in (prefix + name for name in names) if self._is_wanted(key)]
         if len(found) < len(names):
-            self._strangers.ignore(prefix, "a name in it is not one of a record")
+            self._strangers.ignore(prefix, "it contains a name that is not a record's")
         return found
 
     async def _names(self, directory: str) -> AsyncIterator[list[str]]:

@@ -18,7 +18,7 @@ def _warn(cause: str, remedy: str) -> None:
 
 
 class Strangers:
-    """Tells of one for each kind of record, since an attacker could fill the log."""
+    """Reports one entry for each kind of record, because an attacker could fill the log."""
 
     def __init__(self, calls: EngineCalls, tell: Callable[[str, str], None] = _warn) -> None:
         self._calls = calls
@@ -26,7 +26,7 @@ class Strangers:
         self._known: set[str] = set()
 
     def ignore(self, name: str, why: str) -> None:
-        """Tell of a record or a directory."""
+        """Report a record or a directory, unless one of its kind was reported."""
         kind = name.partition("/")[0]
         if kind in self._known:
             return

@@ -126,7 +126,7 @@ class ResponderClient:
         except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
             raise PublishError(
                 f"cannot read the fetches of {self._name}",
-                one_line(repr(error), _LONGEST_WORDS),
+                one_line(f"a member of its reply is missing or malformed: {error}", _LONGEST_WORDS),
                 "Update wellkeeper-responder on this node.",
             ) from error
 

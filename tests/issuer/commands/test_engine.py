@@ -72,7 +72,7 @@ def test_engine_that_does_not_answer_fails_and_nothing_is_written(ready: Program
     checked = ready.run("engine", "check", url)
     assert checked.exit_code == 1
     assert "fail     issuer: cannot use the engine at redis://127.0.0.1" in checked.out
-    assert "Check that this is the address of a Valkey or Redis server that runs" in checked.out
+    assert "Check that a Valkey or Redis server runs at this address" in checked.out
     used = ready.run("engine", "use", url, "--json")
     assert used.exit_code == 1
     assert_documented("engine use", used.json())

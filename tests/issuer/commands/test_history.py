@@ -83,7 +83,7 @@ def test_what_is_left_out_or_damaged_is_counted(filled: Program) -> None:
     with (filled.state_dir / "history.jsonl").open("a") as file:
         file.write("junk\n")
     lines = filled.run("history", "--limit", "1").out.splitlines()
-    assert lines[0] == "2 earlier events: see --limit and --since"
+    assert lines[0] == "2 earlier events not shown: see --limit and --since"
     assert lines[-1] == "1 line of the history cannot be read"
 
 
@@ -94,7 +94,7 @@ def test_host_without_events_says_so(program: Program) -> None:
 
 def test_mistakes_are_refused(filled: Program) -> None:
     finished = filled.run("history", "--since", "tomorrow")
-    assert (finished.exit_code, "'tomorrow' is neither like 7d" in finished.err) == (2, True)
+    assert (finished.exit_code, "'tomorrow' is neither a duration, such as 7d" in finished.err) == (2, True)
     assert filled.run("history", "--kind", "x").exit_code == 2
     (filled.state_dir / "history.jsonl").unlink()
     (filled.state_dir / "history.jsonl").mkdir()
@@ -179,4 +179,4 @@ def test_commands_work_where_the_history_cannot_be_written(program: Program, cap
     (program.state_dir / "history.jsonl").symlink_to(os.devnull)
     assert program.run("key", "prepare", "publishing").exit_code == 0
     assert (program.state_dir / "publishing_key.next.pem").exists()
-    assert "the history lacks an event" in caplog.text
+    assert "cannot add an event to the history" in caplog.text

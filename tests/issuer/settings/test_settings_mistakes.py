@@ -52,8 +52,8 @@ from wellkeeper_issuer.settings import read_settings
         ("[nginx]\npid_file = 'nginx.pid'", "nginx.pid_file: 'nginx.pid' must be an absolute path"),
         ("[nginx]\ntest = 'never'", "nginx.test = 'never': must be 'command' or 'reload'"),
         ("[nginx]\nagent = 'x'", "nginx.agent: 'x' must be an absolute path"),
-        ("[nginx]\nagent = '/x'\npid_file = 'auto'", "nginx: pid_file and agent exclude each other"),
-        ("[nginx]\ntest = 'reload'\ncommand = ['nginx']", 'nginx: command and test = "reload" exclude each other'),
+        ("[nginx]\nagent = '/x'\npid_file = 'auto'", "nginx: pid_file and agent cannot be combined"),
+        ("[nginx]\ntest = 'reload'\ncommand = ['nginx']", 'nginx: command and test = "reload" cannot be combined'),
         ("[nginx]\nhttps_addresses = ['443']", "nginx.https_addresses[0]: '443' is not an address; write HOST:PORT"),
         (
             "[fleet]\nrelay = '127.0.0.1:8404'",

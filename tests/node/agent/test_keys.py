@@ -110,7 +110,9 @@ def test_damaged_missing_and_exchanged_keys_are_reported(keys: NodeKeys, state: 
     with pytest.raises(FleetError, match="it is not an X25519 key"):
         _ = keys.sealing_key
     signing.write_bytes(b"half a k")
-    with pytest.raises(FleetError, match=r"it is not an unencrypted PEM key: .* Move it away and let the node join"):
+    with pytest.raises(
+        FleetError, match=r"it is not an unencrypted PEM key: .* Move it away, then run 'wellkeeper-node join'"
+    ):
         _ = keys.signing_key
     signing.unlink()
     with pytest.raises(FleetError, match=r"cannot read the key of this node .*No such file or directory"):

@@ -58,7 +58,7 @@ def test_key_without_a_known_successor_names_one(folder: Path) -> None:
 )
 def test_current_key_cannot_replace_the_next_one(folder: Path, signer: str, named: tuple[str, ...]) -> None:
     keys = LearnedKeys(folder, (A, B))
-    with pytest.raises(FleetError, match="ignored new fleet keys: a manifest names others"):
+    with pytest.raises(FleetError, match="ignored new fleet keys: the manifest names keys other"):
         keys.learn(kid(signer), named)
     assert trusted(folder, A, B) == (A, B)
 

@@ -8,6 +8,7 @@ from tests.fakes import FakeClock
 from tests.fakes_deliver import NOW
 from tests.fleet import manifest_of, message
 from tests.relay.messages import FLEET_KEYS
+from wellkeeper_client import services
 from wellkeeper_node.agent.build import MANIFEST_FILE
 from wellkeeper_node.agent.keys import NodeKeys
 from wellkeeper_node.agent.leaving import alone, forget
@@ -46,7 +47,11 @@ def test_node_whose_agent_runs_does_not_leave(folder: Path) -> None:
     NodeKeys(folder).make()
     with alone(folder), pytest.raises(FleetError) as caught:
         forget(folder, "web2")
-    assert caught.value.lines == ("cannot leave as web2", "wellkeeper-node runs here", "Stop it first.")
+    assert caught.value.lines == (
+        "cannot leave as web2",
+        "wellkeeper-node is running here",
+        services.sentence("stop", "wellkeeper-node"),
+    )
     assert (folder / "signing_key.pem").exists()
 
 

@@ -151,4 +151,4 @@ def test_fault_in_the_program_ends_one_publication(node: MadeNode, caplog: pytes
             assert JTI not in report.publications
 
     virtually(work)
-    assert f"the publication {JTI} ended" in caplog.text
+    assert f"unexpected error in the publication {JTI}" in caplog.text

@@ -41,5 +41,5 @@ def test_other_texts_are_refused(text: str, why: str) -> None:
 
 def test_content_of_another_shape_is_refused() -> None:
     sealed = seal_access(EngineAccess(None, "", ""), "web2", public(WEB2))  # type: ignore[arg-type]
-    with pytest.raises(FleetError, match="'address' must be of type str"):
+    with pytest.raises(FleetError, match="'address' must be a string"):
         open_access(sealed, "web2", WEB2)

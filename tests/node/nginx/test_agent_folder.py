@@ -157,7 +157,7 @@ async def test_question_is_asked_when_the_other_process_has_its_answer(agent: Pl
 async def test_other_process_that_asks_forever_is_an_error(agent: PlayedAgent, clock: FakeClock) -> None:
     other = os.open(agent.questions, os.O_RDONLY)
     fcntl.flock(other, fcntl.LOCK_EX)
-    with pytest.raises(ReloadError, match="another process has asked it for 600 s"):
+    with pytest.raises(ReloadError, match="another process has waited for its answer for 600 s"):
         await AgentFolder(agent.folder, clock).ask("test")
     os.close(other)
 
@@ -240,7 +240,7 @@ async def test_answers_that_others_may_use_are_refused(agent: PlayedAgent, clock
 @pytest.mark.root
 async def test_answers_of_another_user_are_refused(agent: PlayedAgent, clock: FakeClock) -> None:
     os.chown(agent.answers, 65534, 65534)
-    with pytest.raises(ReloadError, match=r"belongs to user .*, and this process to root"):
+    with pytest.raises(ReloadError, match=r"belongs to user .*, but this process runs as root"):
         await AgentFolder(agent.folder, clock).heartbeat()
 
 

@@ -76,9 +76,11 @@ async def test_users_with_few_rights_do_all_over_tls(port: int, made: ServerCert
         await issuer.delete("wrap/web1/www", expected=version_of(b"1"), lease=lease)
         await until(lambda: follower.removed == ["wrap/web1/www"])
     assert follower.failures + all_records.failures == []
-    with pytest.raises(RecordRefusedError, match=r"refused manifest/fleet: .* Give this user the rights"):
+    with pytest.raises(
+        RecordRefusedError, match=r"refused manifest/fleet: .* Copy the lines that 'wellkeeper engine acl' prints"
+    ):
         await node.put("manifest/fleet", b"1")
-    with pytest.raises(RecordRefusedError, match="Give this user the rights"):
+    with pytest.raises(RecordRefusedError, match="Copy the lines that 'wellkeeper engine acl' prints"):
         await node.acquire("node", 60)
 
 
@@ -90,11 +92,11 @@ async def test_wrong_password_ca_or_protocol_is_named(
     for address, password, why in (
         (f"{tls}?ca={made.ca_bundle}", "wrong", WRONG),
         (f"{tls}?ca={made.ca_bundle}", "", WRONG),
-        (f"{tls}?ca={other}", "geheim", r"certificate verify failed: .* Name the file of its CA"),
+        (f"{tls}?ca={other}", "geheim", r"certificate verify failed: .* Add its CA to the address"),
         (tls, "geheim", "certificate verify failed"),
         (f"rediss://127.0.0.1:{port}?ca={made.ca_bundle}", "geheim", "IP address mismatch"),
         (f"{tls}?ca=/none.pem", "geheim", "No such file"),
-        (f"redis://localhost:{port}", "geheim", "Check that this is the address"),
+        (f"redis://localhost:{port}", "geheim", "Check that a Valkey or Redis server runs"),
     ):
         records = opened(stack, address, "issuer" if password else "", password)
         with pytest.raises(UnavailableError, match=why):
@@ -105,8 +107,8 @@ async def test_wrong_password_ca_or_protocol_is_named(
     ("said", "remedy"),
     [
         ("DENIED Redis is running in protected mode because", "Write 'user default off' into the engine's ACL file"),
-        ("ERR DB index is out of range", "Name a database that the engine has"),
-        ("MASTERDOWN Link with MASTER is down", "Name the engine's primary"),
+        ("ERR DB index is out of range", "End the address with a database that the engine has"),
+        ("MASTERDOWN Link with MASTER is down", "Set the address of the engine's primary"),
         ("MOVED 7 10.0.0.2:6379", "Use a server that is not part of a cluster"),
         ("LOADING Redis is loading", "Wait until it has loaded its data"),
     ],
@@ -124,7 +126,7 @@ async def test_refusal_at_once_has_a_remedy(said: str, remedy: str, tmp_path: Pa
     [
         ("certificate verify failed: certificate has expired (_ssl.c:1006)", "Renew the engine's certificate"),
         ("[SSL: TLSV13_ALERT_CERTIFICATE_REQUIRED] tlsv13 alert", "Set 'tls-auth-clients no'"),
-        ("Connection reset by peer", "with TLS if it begins with rediss://"),
+        ("Connection reset by peer", "with TLS if the address begins with rediss://"),
     ],
 )
 def test_fault_of_tls_has_a_remedy(said: str, remedy: str) -> None:
@@ -141,7 +143,7 @@ async def test_command_that_a_script_may_not_call_is_a_right_that_is_missing(
     await stack.enter_async_context(running)
     records = opened(stack, f"unix:{running.socket}", "issuer", "geheim")
     for call in (records.acquire("issuer", 60), records.put("bundle/www", b"1")):
-        with pytest.raises(RecordRefusedError, match="Give this user the rights"):
+        with pytest.raises(RecordRefusedError, match="Copy the lines that 'wellkeeper engine acl' prints"):
             await call
 
 
@@ -150,7 +152,9 @@ async def test_user_without_rights_to_read_is_refused(
 ) -> None:
     records = opened(stack, f"rediss://localhost:{port}?ca={made.ca_bundle}&prefix=other", "node", "heimlich")
     for call in (records.get("bundle/www"), anext(records.follow(Kind.BUNDLE)), records.put("report/web1", b"1")):
-        with pytest.raises((UnavailableError, RecordRefusedError), match="Give this user the rights"):
+        with pytest.raises(
+            (UnavailableError, RecordRefusedError), match="Copy the lines that 'wellkeeper engine acl' prints"
+        ):
             await call
 
 
@@ -255,7 +259,7 @@ async def test_sentinel_that_names_a_replica_is_not_the_last_one_asked(stack: As
     ("reply", "why"),
     [
         (b"-ERR unknown command 'SENTINEL'\r\n", "unknown command 'SENTINEL'"),
-        (b"-NOPERM no permissions\r\n", r"no permissions\. Check user and password of the Sentinels"),
+        (b"-NOPERM no permissions\r\n", r"no permissions\. Correct --sentinel-user and --sentinel-password-file"),
         (b"", "it did not answer in time"),
         (array(bulk(b"127.0.0.1"), bulk(b"9" * 30)), "it names the port 99999"),
     ],

@@ -134,9 +134,13 @@ async def test_junk_is_left_out_and_honest_records_arrive(tmp_path: Path, clock:
         (
             {"getrange": lambda _: bulk(HONEST.replace(b" =\n", b" y\n", 1))},
             "bundle/www",
-            "it is not a record, or one in an unknown form",
+            "it is not a record, or its form is unknown",
         ),
-        ({"sscan": lambda _: array(bulk(b"0"), array(bulk(b"..")))}, "bundle/", "a name in it is not one of a record"),
+        (
+            {"sscan": lambda _: array(bulk(b"0"), array(bulk(b"..")))},
+            "bundle/",
+            "it contains a name that is not a record's",
+        ),
     ],
 )
 async def test_warning_says_what_was_ignored_and_what_to_do(

@@ -100,7 +100,7 @@ class Causes:
         if route.outcome is Outcome.NO_UPSTREAM:
             return missing_upstream(self._router.configuration)
         if culprit is not None and culprit.name == "proxy_method":
-            cause = f"{named(culprit)} asks the responder with another method than GET"
+            cause = f"{named(culprit)} asks the responder with a method other than GET"
             return Cause(cause, f"Move this line into the locations that need it{_RELOAD}", place(culprit))
         if location is not None and site.answers_challenges() and not asks_responder(location):
             return self._preceded(route, site, location)
@@ -119,7 +119,7 @@ class Causes:
             cause = f"another location takes precedence over '{shown(ours)}': {answered_by(route)}"
             return Cause(cause, f"Remove '{shown(location)}'{_RELOAD}", place(location))
         cause = f"{named(ours)} does not answer: {answered_by(route)}"
-        return Cause(cause, f"Replace '{shown(ours)}' by '{self._include}'{_RELOAD}", place(ours))
+        return Cause(cause, f"Replace '{shown(ours)}' with '{self._include}'{_RELOAD}", place(ours))
 
     def _in_default(self, route: Route, cause: str) -> Cause | None:
         """Return the cause where a default server, which answers no challenges on purpose, gets a name."""
@@ -196,7 +196,7 @@ class Causes:
         else:
             whose = ", of another ACME client," if _is_of_other_client(route, location) else ""
             cause = f"{named(location)}{whose} {result(route)}"
-        return Cause(cause, f"Replace '{shown(location)}' by '{self._include}'{_RELOAD}", place(location))
+        return Cause(cause, f"Replace '{shown(location)}' with '{self._include}'{_RELOAD}", place(location))
 
 
 def missing_upstream(configuration: Configuration) -> Cause:
@@ -226,7 +226,7 @@ _DOUBTS: Final = {
         f"Include challenge.conf instead of the location that asks the responder{_RELOAD}",
     ),
     "error_page": (
-        "replaces the responder's 404 by a page, so that Wellkeeper cannot recognize its own location",
+        "replaces the responder's 404 with a page, so that Wellkeeper cannot recognize its own location",
         f"Include challenge.conf instead of the location that asks the responder{_RELOAD}",
     ),
 }

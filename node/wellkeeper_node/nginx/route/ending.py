@@ -15,7 +15,7 @@ class Outcome(Enum):
 
     ANSWERED = "passed to the responder with the path of the challenge"
     MISROUTED = "passed to the responder with another path"
-    MISASKED = "passed to the responder with TLS, or with another method than GET"
+    MISASKED = "passed to the responder with TLS, or with a method other than GET"
     REDIRECTED = "a redirect"
     RETURNED = "a status, by a `return`"
     REFUSED = "refused by an access rule"

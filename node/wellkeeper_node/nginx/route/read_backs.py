@@ -113,7 +113,7 @@ def _by_route(causes: Causes, route: Route, result: ReadBack) -> ReadBack:
 def _not_loaded(route: Route, result: ReadBack) -> ReadBack:
     """Explain an answer that the configuration on disk would not give."""
     place = route.site.place if route.site else "it"
-    cause = f"nginx runs another configuration than the one on disk, where {place} would answer"
+    cause = f"nginx runs a different configuration from the one on disk, where {place} would answer"
     return replace(result, cause=cause, remedy=f"Run 'nginx -t', then {services.clause('reload', 'nginx')}.")
 
 

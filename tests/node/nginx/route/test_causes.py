@@ -79,7 +79,7 @@ ADD = f"Add '{INCLUDE}' after {MAIN}:3{RELOAD}"
             "location ^~ /.well-known/acme-challenge/ { root /var/www; }",
             (
                 f"'location ^~ /.well-known/acme-challenge/' at {MAIN}:3, of another ACME client, answers 404",
-                f"Replace 'location ^~ /.well-known/acme-challenge/' by '{INCLUDE}'{RELOAD}",
+                f"Replace 'location ^~ /.well-known/acme-challenge/' with '{INCLUDE}'{RELOAD}",
             ),
         ),
         (
@@ -89,21 +89,21 @@ ADD = f"Add '{INCLUDE}' after {MAIN}:3{RELOAD}"
                     rf"'location ~ ^/\.well-known/acme-challenge/(.+)$' at {MAIN}:3, of another ACME client, answers"
                     " 'abc', the thumbprint of an account"
                 ),
-                rf"Replace 'location ~ ^/\.well-known/acme-challenge/(.+)$' by '{INCLUDE}'{RELOAD}",
+                rf"Replace 'location ~ ^/\.well-known/acme-challenge/(.+)$' with '{INCLUDE}'{RELOAD}",
             ),
         ),
         (
             f"deny all; {BARE}",
             (
                 f"'deny all' at {MAIN}:3 answers 403",
-                f"Replace 'location ^~ /.well-known/acme-challenge/' by '{INCLUDE}'{RELOAD}",
+                f"Replace 'location ^~ /.well-known/acme-challenge/' with '{INCLUDE}'{RELOAD}",
             ),
         ),
         (
             "location ^~ /.well-known/acme-challenge/ { proxy_pass http://wellkeeper_responder/; }",
             (
                 f"'proxy_pass http://wellkeeper_responder/' at {MAIN}:3 asks the responder for '/…'",
-                f"Replace 'location ^~ /.well-known/acme-challenge/' by '{INCLUDE}'{RELOAD}",
+                f"Replace 'location ^~ /.well-known/acme-challenge/' with '{INCLUDE}'{RELOAD}",
             ),
         ),
         (
@@ -113,13 +113,13 @@ ADD = f"Add '{INCLUDE}' after {MAIN}:3{RELOAD}"
                     f"'proxy_pass https://wellkeeper_responder' at {MAIN}:3 asks the responder with TLS, but it speaks"
                     " HTTP"
                 ),
-                f"Replace 'location ^~ /.well-known/acme-challenge/' by '{INCLUDE}'{RELOAD}",
+                f"Replace 'location ^~ /.well-known/acme-challenge/' with '{INCLUDE}'{RELOAD}",
             ),
         ),
         (
             f"proxy_method POST; {INCLUDE}",
             (
-                f"'proxy_method POST' at {MAIN}:3 asks the responder with another method than GET",
+                f"'proxy_method POST' at {MAIN}:3 asks the responder with a method other than GET",
                 f"Move this line into the locations that need it{RELOAD}",
             ),
         ),

@@ -44,7 +44,7 @@ def test_other_rules_of_a_block_are_never_removed(ours: str, others: str) -> Non
     found = cause(f"{ours} {others}")
     location = ours.partition(" {")[0]
     assert found.cause.startswith(f"'{location}' at {MAIN}:3 does not answer: 'location ")
-    assert found.fix == f"Replace '{location}' by '{INCLUDE}'{RELOAD}"
+    assert found.fix == f"Replace '{location}' with '{INCLUDE}'{RELOAD}"
 
 
 def test_location_below_the_challenges_is_removed() -> None:

@@ -73,7 +73,7 @@ async def test_answer_of_the_challenge_location_is_left_as_it_is(clock: FakeCloc
 
 async def test_configuration_on_disk_that_would_answer_was_not_loaded(clock: FakeClock) -> None:
     found = await explained(clock, configured(f"{NAMED} {INCLUDE}"))
-    assert found.cause == f"nginx runs another configuration than the one on disk, where {MAIN}:3 would answer"
+    assert found.cause == f"nginx runs a different configuration from the one on disk, where {MAIN}:3 would answer"
     assert found.remedy == f"Run 'nginx -t', then {services.clause('reload', 'nginx')}."
     limited = replace(ELSEWHERE, status=503, is_elsewhere=False)
     assert await explained(clock, configured(f"{NAMED} {INCLUDE}"), limited) == limited
