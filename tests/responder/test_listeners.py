@@ -159,7 +159,7 @@ _MAY_NOT = PermissionError(errno.EACCES, "Permission denied")
             "Cannot assign requested address. Choose an",
         ),
         (OSError(errno.ENOMEM, "Cannot allocate memory"), UnixAddress(Path("/run/a.sock")), "Cannot allocate memory"),
-        (socket.gaierror(-2, "Name unknown"), TcpAddress("nowhere", 80), "Name unknown. Write an IP address"),
+        (socket.gaierror(-2, "Name unknown"), TcpAddress("nowhere", 80), "Name unknown. Use an IP address"),
         (
             OSError(errno.EROFS, "Read-only file system"),
             UnixAddress(Path("/run/a.sock")),
