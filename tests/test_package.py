@@ -18,7 +18,7 @@ USAGE = "usage: scripts/package [--docs | --release RELEASE] DIRECTORY"
         (("--force", "one"), f"unknown option --force; {USAGE}"),
         (("--release", "sid", "one"), "--release needs bookworm or trixie"),
         (("--release",), "--release needs bookworm or trixie"),
-        (("--docs", "--release", "trixie", "one"), "--docs and --release exclude each other"),
+        (("--docs", "--release", "trixie", "one"), "--docs and --release cannot be combined"),
     ],
     ids=["nothing", "two directories", "unknown option", "unknown release", "no release", "docs and release"],
 )

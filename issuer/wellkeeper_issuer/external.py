@@ -56,6 +56,8 @@ def _check_key(pair: Pair) -> None:
     try:
         is_its_own = reading.certificate_key_matches(pair.chain_pem, pair.certificate_key_pem)
     except (ValueError, TypeError) as error:  # TypeError: it is encrypted
-        raise SettingsError(_WHAT, f"the key cannot be used: {error}", "nginx needs a key without password.") from error
+        raise SettingsError(
+            _WHAT, f"the key cannot be used: {error}", "nginx needs a key without a passphrase."
+        ) from error
     if not is_its_own:
         raise SettingsError(_WHAT, "the key belongs to another certificate", _OTHER_KEY)

@@ -172,8 +172,8 @@ def _reason(certificate: Certificate, directory_url: str, client: str, now: date
     if wildcards:
         names = ", ".join(wildcards)
         return (
-            f"http-01 cannot validate {names} (RFC 8555 section 8.3); keep renewing it by {client} with dns-01, and let"
-            " its deploy hook run 'wellkeeper deliver'"
+            f"http-01 cannot validate {names} (RFC 8555 section 8.3); keep renewing it with {client} and dns-01, and"
+            " let its deploy hook run 'wellkeeper deliver'"
         )
     if not certificate.identifiers:
         return "it has neither DNS names nor IP addresses"

@@ -43,7 +43,7 @@ async def test_nodes_join_with_a_reusable_invite_until_it_is_used_up_or_revoked(
             assert (listed["used"], sorted(listed["joined"])) == (2, sorted([first, "web3"]))
             other, revoked = await invite(host, 2)
             taken = await host.join(other.line, "web5", "--name=web3")
-            assert (taken.exit_code, "a node of this name has joined" in taken.err) == (1, True), taken
+            assert (taken.exit_code, "a node with this name has joined" in taken.err) == (1, True), taken
             await host.issuer.run_well("node", "invite", "--revoke", revoked)
             refused = await host.join(other.line, "web5")
             assert refused.exit_code == 1

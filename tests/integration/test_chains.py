@@ -44,5 +44,5 @@ async def test_preferred_chain_is_installed_or_the_default_without_one(folder: P
         finished = await host.issuer.run("renew", "--force")
         assert finished.exit_code == 0, finished
         assert installed_root(host) == roots[0]
-        assert "pebble has no chain below 'No Such Root'" in finished.err
+        assert "pebble has no chain with 'No Such Root'" in finished.err
         assert all(repr(root) in finished.err for root in roots)

@@ -80,7 +80,7 @@ async def test_name_that_dns_does_not_resolve_is_named(host: Host) -> None:
     assert said(found, "dns-records", "dns-target", "caa") == [
         ("fail", f"no reply about A and AAAA: {servfail}"),
         ("skipped", "it has no address that a CA can use"),
-        ("fail", f"the look-up of CAA records fails, so a CA refuses the order: {servfail}"),
+        ("fail", f"the lookup of CAA records fails, so a CA refuses the order: {servfail}"),
     ]
 
 

@@ -95,10 +95,10 @@ async def test_holder_of_the_lease_is_shown_on_both_hosts(folder: Path) -> None:
         async with issuer(first) as (fleet, _, _):
             await until(lambda: fleet.lease is not None and fleet.lease.is_held)
             here, there = await read_lease(first), await read_lease(second)
-        assert str(here) == f"this host has the lease of the engine: {os.uname().nodename} pid {os.getpid()}"
-        assert str(there) == f"another issuer has the lease of the engine: {os.uname().nodename} pid {os.getpid()}"
+        assert str(here) == f"this host holds the engine's lease: {os.uname().nodename} pid {os.getpid()}"
+        assert str(there) == f"another issuer holds the engine's lease: {os.uname().nodename} pid {os.getpid()}"
         assert (here.is_elsewhere, there.is_elsewhere) == (False, True)
-        assert str(await read_lease(first)) == "no issuer has the lease of the engine"
+        assert str(await read_lease(first)) == "no issuer holds the engine's lease"
 
 
 async def test_nodes_that_have_moved_are_shown(folder: Path) -> None:

@@ -175,7 +175,7 @@ async def test_invite_is_good_for_one_node_and_one_name(folder: Path) -> None:
         assert (listed["answers"], listed["certificates"]) == (False, ["web"])
         refused = await host.issuer.run("node", "invite", "web2")
         assert refused.exit_code == 2
-        assert "a node of this name has joined" in refused.err
+        assert "a node with this name has joined" in refused.err
 
 
 @pytest.mark.parametrize(

@@ -77,7 +77,7 @@ async def moves_with_a_reload(host: Host, socket: Path) -> None:
             while _exists(socket):  # noqa: ASYNC110 - another process
                 await asyncio.sleep(0.1)
     async with asyncio.timeout(60):
-        while "not as [web] wants it" not in (await host.issuer.run_well("status")).out:  # noqa: ASYNC110
+        while "cannot serve the status pages as [web] says" not in (await host.issuer.run_well("status")).out:  # noqa: ASYNC110
             await asyncio.sleep(0.1)
     assert _exists(moved)
 

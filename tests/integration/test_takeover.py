@@ -94,7 +94,7 @@ async def test_standby_takes_over_in_the_middle_of_a_renewal_and_the_former_writ
         assert restored.exit_code == 0, restored
         async with IssuerDaemon(standby, standby.environment, "run_standby") as successor:
             waiting = (
-                f"waiting to take over: the issuer has the lease of the engine: {os.uname().nodename} pid {daemon.pid}"
+                f"waiting to take over: the issuer holds the engine's lease: {os.uname().nodename} pid {daemon.pid}"
             )
             assert waiting in (await standby.run_well("status")).out
             count = issued(ca)
@@ -130,13 +130,13 @@ async def come_back(site: Site, successor: IssuerDaemon) -> None:
         await daemon.until(event="log", logger="lease")
         refused = await fleet.host.issuer.run("renew", "web", "--force")
         assert (refused.exit_code, "another issuer feeds the engine" in refused.err) == (1, True), refused
-        assert "another issuer has the lease of the engine" in (await fleet.host.issuer.run_well("status")).out
+        assert "another issuer holds the engine's lease" in (await fleet.host.issuer.run_well("status")).out
         assert (await successor.end(signal.SIGTERM)).exit_code == 0
         for _ in range(5):  # the former one asks every two seconds, and leaves it to the newer one
             assert await site.engine.holder() is None
             await asyncio.sleep(1)
         async with IssuerDaemon(site.standby, site.standby.environment):
-            while "this host has the lease of the engine" not in (await site.standby.run_well("status")).out:  # noqa: ASYNC110
+            while "this host holds the engine's lease" not in (await site.standby.run_well("status")).out:  # noqa: ASYNC110
                 await asyncio.sleep(0.5)
             refused = await fleet.host.issuer.run("renew", "web", "--force")
             assert (refused.exit_code, "another issuer feeds the engine" in refused.err) == (1, True), refused

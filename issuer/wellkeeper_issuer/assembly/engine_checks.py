@@ -104,12 +104,12 @@ async def _lease(issuer: "ValkeyRecords") -> Finding:
     try:
         lease = await issuer.acquire(f"check-{secrets.token_hex(4)}", _LEASE_SECONDS)
         if lease is None:
-            return Finding("lease", Verdict.OK, "", f"an issuer has it: {shown(await issuer.holder() or '?')}")
+            return Finding("lease", Verdict.OK, "", f"held by an issuer: {shown(await issuer.holder() or '?')}")
         await issuer.extend(lease, _LEASE_SECONDS)
         await issuer.extend(lease, 0)
     except RecordsError as error:
         return _failed("lease", "issuer", error)
-    return Finding("lease", Verdict.OK, "", "free; acquired, extended and given back")
+    return Finding("lease", Verdict.OK, "", "free; acquired, extended and released")
 
 
 async def _follow(issuer: _User, nodes: _User) -> Finding:

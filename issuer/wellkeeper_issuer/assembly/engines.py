@@ -73,7 +73,7 @@ def required_address(settings: Settings) -> EngineAddress:
     """Raises SettingsError if the settings have no engine."""
     address = engine_address(settings)
     if address is None:
-        remedy = "Name one: wellkeeper engine check rediss://HOST:6379"
+        remedy = "Add its address: wellkeeper engine check rediss://HOST:6379"
         raise SettingsError("there is no engine to check", "the settings have none", remedy)
     return address
 
@@ -148,7 +148,7 @@ def _ca_pem(address: EngineAddress) -> str:
             f"cannot read the CA file of the engine {address.ca_file}", why, "Fix '?ca=' in the address."
         ) from error
     if len(found) > _LONGEST_CA:
-        why = f"it has {len(found)} bytes, at most {_LONGEST_CA} are possible, because each node gets it"
+        why = f"it has {len(found)} bytes, but at most {_LONGEST_CA} are allowed, because each node gets it"
         remedy = "Name a file with only the CA of the engine; a CA of the system needs no '?ca='."
         raise SettingsError(f"cannot use the CA file of the engine {address.ca_file}", why, remedy)
     try:

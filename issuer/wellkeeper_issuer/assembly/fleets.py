@@ -91,7 +91,9 @@ async def check_leading(fleet: "Fleet | None") -> None:
         return
     await fleet.lease.wait()
     if fleet.lease.is_taken:
-        remedy = "Run it there, or stop that issuer: this one may begin within a minute, or five if it is the older."
+        remedy = (
+            "Run it on that host, or stop that issuer: this one begins within a minute, or five if it is the older."
+        )
         raise FleetError("this issuer must not act now", "another issuer feeds the engine", remedy)
 
 
@@ -167,7 +169,7 @@ async def _keep_working(fleet: "Fleet") -> None:
         try:
             await fleet.run()
         except Exception:  # noqa: BLE001 - a defect there must not end the renewals here
-            _log.exception("the work for nodes failed; it begins again in %g s", _PAUSE_SECONDS)
+            _log.exception("unexpected error while updating nodes; retrying in %g s", _PAUSE_SECONDS)
         await asyncio.sleep(_PAUSE_SECONDS)
 
 

@@ -66,7 +66,7 @@ def check_is_new(node: str, nodes: Mapping[str, EnrolledNode], *keys: str) -> No
     if node in nodes:
         raise SettingsError(
             f"cannot add node {node!r}",
-            "a node of this name has joined",
+            "a node with this name has joined",
             f"Run 'wellkeeper node remove {node}' first, or choose another name.",
         )
     for name, known in nodes.items():
@@ -74,7 +74,7 @@ def check_is_new(node: str, nodes: Mapping[str, EnrolledNode], *keys: str) -> No
             raise SettingsError(
                 f"cannot add node {node!r}",
                 f"its keys are those of node {name!r}",
-                "Delete them there, and run 'wellkeeper-node init' again: each node has its own.",
+                "Delete the keys on the new node, and run 'wellkeeper-node init' there again: each node needs its own.",
             )
 
 

@@ -13,7 +13,7 @@ from wellkeeper_node.errors import WellkeeperError
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """`holder` has the lease of the engine, None if no issuer has it; `is_here` if that is on this host.
+    """`holder` holds the engine's lease, None if no issuer has it; `is_here` if that is on this host.
 
     With a `failure`, the rest is unknown.
     """
@@ -24,10 +24,10 @@ class Lease:
 
     def __str__(self) -> str:
         if self.failure:
-            return f"the engine cannot be asked who has its lease: {self.failure}"
+            return f"cannot find out who holds the engine's lease: {self.failure}"
         if self.holder is None:
-            return "no issuer has the lease of the engine"
-        return f"{'this host' if self.is_here else 'another issuer'} has the lease of the engine: {shown(self.holder)}"
+            return "no issuer holds the engine's lease"
+        return f"{'this host' if self.is_here else 'another issuer'} holds the engine's lease: {shown(self.holder)}"
 
     @property
     def is_elsewhere(self) -> bool:
@@ -39,7 +39,7 @@ class Lease:
 
 
 async def read_lease(settings: Settings) -> Lease:
-    """Return who has the lease of the engine in the settings."""
+    """Return who holds the engine's lease in the settings."""
     try:
         records = engines.issuer_records(settings, engines.required_address(settings))
         try:

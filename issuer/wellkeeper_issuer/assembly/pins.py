@@ -52,9 +52,9 @@ async def check_pins(
     preferred = settings.all_cas()[0].directory
     for directory_url, sentence in unusable.items():
         if directory_url == preferred:
-            _log.error("the preferred CA cannot be asked: %s", sentence)
+            _log.error("cannot use the preferred CA: %s", sentence)
         else:
-            _log.warning("a fallback CA cannot be asked: %s", sentence)
+            _log.warning("cannot use a fallback CA: %s", sentence)
     return unusable
 
 

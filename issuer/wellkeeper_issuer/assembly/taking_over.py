@@ -78,7 +78,7 @@ class TakingOver:
             return await self.look_at(host, engine)
         except RecordsError as error:
             self._vacancy.end()
-            return Waits("engine", f"the engine cannot be asked who has its lease: {error}")
+            return Waits("engine", f"cannot find out who holds the engine's lease: {error}")
         finally:
             await engine.close()
 
@@ -87,11 +87,11 @@ class TakingOver:
         holder = await engine.holder()
         seconds = self._vacancy.note(is_free=holder is None)
         if holder is not None:
-            why = f"the issuer has the lease of the engine: {shown(holder)}"
+            why = f"the issuer holds the engine's lease: {shown(holder)}"
             return Waits(f"held by {holder}", why, is_expected=True)
         if seconds < (least := host.settings.fleet.engine.take_over_minutes * 60):
             at = format_exact_time(self._clock.now() + timedelta(seconds=least - seconds))
-            why = f"no issuer has the lease of the engine; this host may take over from {at} on"
+            why = f"no issuer holds the engine's lease; this host may take over from {at} on"
             return Waits("free", why, is_expected=True)
         looked = await promotion.look(host.settings, host.node, host.standby)
         doubts = [
@@ -101,13 +101,13 @@ class TakingOver:
             *await self._heard_by_nodes(host, engine),
         ]
         if doubts:
-            return Waits("doubts", f"no issuer has the lease of the engine, but {'; '.join(doubts)}")
+            return Waits("doubts", f"no issuer holds the engine's lease, but {'; '.join(doubts)}")
         return await self._take(host, engine, looked)
 
     async def _take(self, host: Host, engine: Engine, looked: "Looked") -> Waits | None:
         lease = await engine.acquire(fleets.lease_holder(host.settings), SECONDS)
         if lease is None:
-            return Waits("lease", "another standby has just taken the lease of the engine", is_expected=True)
+            return Waits("lease", "another standby has just taken the engine's lease", is_expected=True)
         try:
             await promotion.promote(host.settings, host.node, looked)
         except BaseException:
@@ -117,7 +117,7 @@ class TakingOver:
         with suppress(RecordsError):
             await engine.extend(lease, SECONDS)  # until the daemon, which comes next, has it
         build.history(host.settings.state_dir).add(
-            Happened(What.STANDBY_PROMOTED, host.standby.host, {"reason": "no issuer had the lease of the engine"})
+            Happened(What.STANDBY_PROMOTED, host.standby.host, {"reason": "no issuer held the engine's lease"})
         )
         return None
 

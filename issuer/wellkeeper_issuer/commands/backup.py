@@ -67,7 +67,7 @@ def backup(  # noqa: PLR0913 - the options
     """
     is_piped = file == _STANDARD_OUTPUT
     if is_piped and (as_json or sys.stdout.isatty()):
-        raise click.UsageError("FILE '-' writes to standard output, which must not be a terminal or have --json")
+        raise click.UsageError("FILE '-' writes the backup to standard output: redirect it, and leave out --json")
     key = secrets.encrypting(keys, recipients_file, passphrase_file)
     written = _back_up(file, key, config, is_replacing=force)
     if as_json:

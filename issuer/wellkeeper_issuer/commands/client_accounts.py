@@ -121,7 +121,7 @@ def _elsewhere(settings: Settings, thumbprint: str, path: Path) -> tuple[str, st
         if thumbprint in one.account_thumbprints:
             return f"it is an account of publisher {one.name}", f"Run 'wellkeeper publisher remove {one.name}'."
     if thumbprint in settings.account_thumbprints:
-        return f"other settings than {path} have it", f"Remove it from {ACCOUNTS} there."
+        return f"it is not in {path}, but in another settings file", f"Remove it from {ACCOUNTS} there."
     remedy = "If the trust file has it, run 'wellkeeper trust --write'; else see 'wellkeeper trust --clients'."
     return "the settings do not have it", remedy
 
@@ -134,7 +134,7 @@ def _former(path: Path) -> str:
     if tomllib.loads(text).keys() != {ACCOUNTS} or not text.endswith(f"\n{_END}"):
         raise SettingsError(
             f"cannot change {path}",
-            f"it is not as this command writes it, with {ACCOUNTS} only, one in each line",
+            f"it was changed by hand: this command expects {ACCOUNTS} alone, with one thumbprint per line",
             f"Add the thumbprints to {ACCOUNTS} yourself, then run 'wellkeeper trust --write'.",
         )
     return text

@@ -45,14 +45,14 @@ def acl(url: str | None, node_user: str | None, config: Path | None, *, as_json:
 
 def _lines(users: tuple[engines.User, ...], made: tuple[Path, ...]) -> Iterator[str]:
     yield from (f"wrote  {path}" for path in made)
-    yield "# Of the ACL file of the engine (aclfile), which must have no comments; 'ACL LOAD' reads it again."
+    yield "# For the engine's ACL file (aclfile), which cannot have comments; 'ACL LOAD' reads it again."
     yield from (one.line for one in users)
-    yield "# If the engine is used for nothing else, also the following; else its default user needs a password."
+    yield "# If nothing else uses the engine, add this line; otherwise its default user needs a password."
     yield f"# {engine_acl.DEDICATED}"
     yield ""
-    yield "# Of its configuration (valkey.conf or redis.conf)."
+    yield "# For its configuration (valkey.conf or redis.conf)."
     yield from engine_acl.CONFIGURATION
     yield ""
-    yield "# A service that asks for passwords instead: they are in"
+    yield "# The passwords, for a hosted service that wants them instead:"
     yield from (f"# {one.file} ({one.name})" for one in users)
     yield f"# Next: sudo wellkeeper engine use rediss://{users[0].name}@HOST:6379"

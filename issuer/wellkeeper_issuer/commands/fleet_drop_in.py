@@ -46,7 +46,7 @@ def find(path: Path, sources: Sources) -> tuple[Mapping[str, Any], TomlFile | No
 
 
 def not_ours(file: TomlFile, remedy: str) -> SettingsError:
-    return SettingsError(f"{file.path} has [fleet]", "this command changes only its own file", remedy)
+    return SettingsError(f"cannot change [fleet] in {file.path}", "this command changes only its own file", remedy)
 
 
 def write(contents: Mapping[Path, str]) -> list[Path]:

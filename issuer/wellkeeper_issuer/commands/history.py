@@ -33,7 +33,11 @@ class _Since(click.ParamType[datetime]):
         try:
             at = datetime.fromisoformat(value)
         except ValueError:
-            self.fail(f"{value!r} is neither like 7d, 12h or 30m nor a date like 2026-01-31", parameter, context)
+            self.fail(
+                f"{value!r} is neither a duration, such as 7d, 12h or 30m, nor a date, such as 2026-01-31",
+                parameter,
+                context,
+            )
         return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
@@ -90,7 +94,7 @@ def _is_wanted(one: Entry, name: str | None, since: datetime | None, kinds: Sequ
 
 def _to_lines(shown: Sequence[Entry], left_out: int, damaged: int) -> Iterator[str]:
     if left_out:
-        yield f"{counted(left_out, 'earlier event')}: see --limit and --since"
+        yield f"{counted(left_out, 'earlier event')} not shown: see --limit and --since"
     for one in shown:
         yield f"{format_exact_time(one.at)}  {one.what}  {one.subject}"
         yield from (f"  {name.replace('_', ' ')}: {words}" for name, words in one.details.items())

@@ -39,7 +39,11 @@ def retire(kind: str, config: Path | None, *, force: bool, as_json: bool) -> Non
     if as_json:
         print_json({"kind": kind, "is_retired": is_retired})
     else:
-        click.echo(f"The former {kind} key is retired.\n{TO_NODES}" if is_retired else f"No {kind} key is to retire.")
+        click.echo(
+            f"The former {kind} key is retired.\n{TO_NODES}"
+            if is_retired
+            else f"There is no former {kind} key to retire."
+        )
 
 
 async def _retire(settings: Settings, kind: KeyKind, *, is_forced: bool) -> bool:
@@ -72,5 +76,5 @@ async def _check_manifest(settings: Settings, kind: KeyKind, seconds: float, *, 
         raise PublishError(
             "cannot retire the former fleet key yet",
             "it has signed the last manifest",
-            "Run 'wellkeeper renew', which signs another one, and repeat the command; or repeat it with --force.",
+            "Run 'wellkeeper renew', which signs a new one, then repeat this command; or repeat it with --force.",
         )

@@ -121,7 +121,7 @@ def _event(made: OpenInvite) -> Happened:
 
 def _make(settings: Settings, name: str | None, given: dict[str, Any]) -> tuple[Invite, OpenInvite]:
     if (name is None) == (given["uses"] is None):
-        raise click.UsageError("name the node, or say with --uses how many nodes may join.")
+        raise click.UsageError("Name one node, or set with --uses how many nodes may join.")
     if name is not None:
         parsed_name(name)
     lineages = chosen(settings, given["certificates"])

@@ -66,7 +66,7 @@ _COLOURS: Final = {
     is_flag=True,
     help=(
         "Ask nginx by handshake; exit with 1 unless it serves every certificate, there is at least one, no node has "
-        "been behind for an hour or unseen for 15 minutes, no other issuer is active or has the lease of the engine, "
+        "been behind for an hour or unseen for 15 minutes, no other issuer is active or holds the engine's lease, "
         "the issuer does not wait for nodes after a restore, nothing prevents a standby that waits from taking over, "
         "the manifest for nodes has room, and no target has refused notifications for an hour."
     ),
@@ -79,7 +79,7 @@ def status(config: Path | None, as_json: bool, as_metrics: bool, is_check: bool,
     Also shows limits of CAs that are nearly used up, and whether a daemon runs.
     """
     if as_json + as_metrics + shown["as_html"] > 1:
-        raise click.UsageError("--json, --prometheus and --html exclude each other")
+        raise click.UsageError("--json, --prometheus and --html cannot be combined")
     settings = options.read(config, is_for_standbys=True)
     nodes, issuers = status_nodes.read_if_any(settings), status_issuers.read(settings)
     seen = asyncio.run(overview.look(settings, settings.lineages(), reads_certificates=as_json))

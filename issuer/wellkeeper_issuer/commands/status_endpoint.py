@@ -41,7 +41,7 @@ class StatusEndpoint:
     @property
     def problem(self) -> str:
         """Return the failure in a sentence; "" without one."""
-        return f"the status endpoint is not as [web] wants it: {self.failure}" if self.failure else ""
+        return f"cannot serve the status pages as [web] says: {self.failure}" if self.failure else ""
 
     def to_json(self) -> dict[str, Any]:
         """Return the failure as the daemon's status has it."""
@@ -102,7 +102,7 @@ class StatusEndpoint:
         try:
             return await self._listen(former)
         except WellkeeperError as error:
-            _log.error("no status endpoint: %s", error)
+            _log.error("cannot serve the status pages: %s", error)
             self._web = _NOWHERE
             return AsyncExitStack()
 

@@ -39,7 +39,7 @@ async def _check(name: str, urls: Sequence[str], issuers: Mapping[str, Issuer], 
     if found.why:
         # An internal CA that publishes no name for CAA records does not ask for them.
         verdict = Verdict.FAIL if not known or any(one.identities for one in known) else Verdict.WARN
-        cause = f"the look-up of CAA records fails, so a CA refuses the order: {found.why}"
+        cause = f"the lookup of CAA records fails, so a CA refuses the order: {found.why}"
         return Finding(CAA, verdict, name, cause, f"Fix the zone's name servers: 'dig {found.at} CAA' must not fail.")
     if not found.records:
         return Finding(CAA, Verdict.OK, name, "no CAA records, so every CA may issue")

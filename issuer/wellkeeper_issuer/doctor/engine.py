@@ -11,7 +11,7 @@ from wellkeeper_node.records.engine import EngineAddress
 
 _OLDEST: Final = 7
 _NEARLY_FULL: Final = 0.8
-ACL: Final = "Set the users again by the lines of 'wellkeeper engine acl'."
+ACL: Final = "Set the users again, with the lines that 'wellkeeper engine acl' prints."
 _LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 
 Command = tuple[str, ...]
@@ -93,7 +93,7 @@ def judge_encryption(address: EngineAddress) -> Finding:
         return Finding("tls", Verdict.OK, "", "the connection is encrypted, and the server's certificate is verified")
     if _LOOPBACK.issuperset(hosts):
         return Finding("tls", Verdict.OK, "", "the engine is on this host")
-    cause = "the connection is not encrypted: who listens learns both passwords"
+    cause = "the connection is not encrypted: anyone who can read the traffic learns both passwords"
     return Finding("tls", Verdict.WARN, ", ".join(hosts), cause, "Use rediss://, or a VPN between all hosts.")
 
 
@@ -103,13 +103,13 @@ def _version(info: Mapping[str, str]) -> Finding:
     major = redis.partition(".")[0]
     if major.isdecimal() and int(major) >= _OLDEST:
         return Finding("version", Verdict.OK, "", name)
-    return Finding("version", Verdict.FAIL, "", f"it is {name}", "Use Valkey, or Redis from 7.0.")
+    return Finding("version", Verdict.FAIL, "", f"it is {name}", "Use Valkey, or Redis 7.0 or later.")
 
 
 def _memory(info: Mapping[str, str]) -> Iterator[Finding]:
     policy, limit, used = info.get("maxmemory_policy", ""), _number(info, "maxmemory"), _number(info, "used_memory")
     if policy != "noeviction":
-        cause = f"maxmemory-policy is {policy or 'unknown'}: what is full forgets records"
+        cause = f"maxmemory-policy is {policy or 'unknown'}: when memory is full, the engine drops records"
         yield Finding("memory", Verdict.FAIL, "", cause, "Set 'maxmemory-policy noeviction' in its configuration.")
     elif not limit:
         cause = "there is no limit: a node can fill the host's memory with reports"
@@ -127,22 +127,22 @@ def _memory(info: Mapping[str, str]) -> Iterator[Finding]:
 def _persistence(info: Mapping[str, str]) -> Finding:
     if info.get("aof_enabled") == "1":
         return Finding("persistence", Verdict.OK, "", "it keeps an append-only file")
-    cause = "it keeps no append-only file: after a restart it is older, or empty, until the issuer writes all again"
+    cause = "it keeps no append-only file: a restart loses records until the issuer has written them again"
     return Finding("persistence", Verdict.WARN, "", cause, "Set 'appendonly yes' in its configuration.")
 
 
 def _replicas(info: Mapping[str, str], address: EngineAddress) -> Iterator[Finding]:
     count, fix = _number(info, "connected_slaves"), "Start a replica, and check it with 'INFO replication'."
     if info.get("role") != "master":
-        cause = f"its role is {info.get('role', 'unknown')}, and only a primary takes writes"
-        yield Finding("replicas", Verdict.FAIL, "", cause, "Name the primary in the address, or the Sentinels.")
+        cause = f"its role is {info.get('role', 'unknown')}, and only a primary accepts writes"
+        yield Finding("replicas", Verdict.FAIL, "", cause, "Use the address of the primary, or those of the Sentinels.")
     elif not count and address.service:
         yield Finding("replicas", Verdict.WARN, "", "no replica is connected: Sentinels have none to promote", fix)
     elif not count:
         yield Finding("replicas", Verdict.OK, "", "one server without replicas")
     elif "min_slaves_good_slaves" not in info:
-        cause = f"{count} connected, but the primary takes writes without them, which a failover then loses"
-        fix = "Set 'min-replicas-to-write 1' and 'min-replicas-max-lag 10' if there are two; the issuer writes again."
+        cause = f"{count} connected, but the primary accepts writes without them, and a failover loses such writes"
+        fix = "Set 'min-replicas-to-write 1' and 'min-replicas-max-lag 10' if there are two; the issuer retries."
         yield Finding("replicas", Verdict.WARN, "", cause, fix)
     else:
         yield Finding(

@@ -35,7 +35,7 @@ async def check_relay(error: RecordsError | None, unit: Properties, *, is_fed: b
         cause, fix = f"it answers, but {UNIT} does not start with the host", f"Run 'systemctl enable {UNIT}'."
         return [Finding(RELAY, Verdict.WARN, "", cause, fix)]
     if has_daemon and not is_fed:
-        cause = "it answers, but has no heartbeat of the daemon"
+        cause = "it answers, but has no heartbeat from the daemon"
         return [Finding(RELAY, Verdict.FAIL, "", cause, f"Read the reason in {services.log('wellkeeper')}.")]
     return [Finding(RELAY, Verdict.OK, "", "it answers" + (", and the daemon feeds it" if is_fed else ""))]
 

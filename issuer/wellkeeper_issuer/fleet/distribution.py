@@ -264,7 +264,7 @@ class Distribution:
             try:
                 disown[name] = await self.disk.archive.unwanted(name, self.clock.now())
             except WellkeeperError as error:
-                _log.error("cannot tell which versions of %s nodes must not keep: %s", name, error)
+                _log.error("cannot find out which versions of %s are unwanted, so nodes keep them: %s", name, error)
         listed = Listed(lineages, besides(lineages, retire), besides(lineages, disown), self.fleet_keys)
         manifest = next_manifest(known, listed, int(self.clock.now().timestamp()))
         if manifest is not None:

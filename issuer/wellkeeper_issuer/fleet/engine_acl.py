@@ -19,13 +19,13 @@ _ISSUER: Final = (
 )  # fmt: skip
 
 CONFIGURATION: Final = (
-    "# What is full must refuse writes, and forget nothing.",
+    "# When memory is full, refuse writes instead of dropping records.",
     "maxmemory 512mb",
     "maxmemory-policy noeviction",
-    "# A restart finds all records; what is lost, the issuer writes again.",
+    "# Keep the records across restarts; the issuer writes again what is lost.",
     "appendonly yes",
     "appendfsync everysec",
-    "# With replicas: a primary that lost them refuses writes, so that a failover loses nothing that it took.",
+    "# With replicas: a primary that lost them refuses writes, so that a failover loses none that it accepted.",
     "# With one replica, its loss stops writes: leave this out, or have two.",
     "# min-replicas-to-write 1",
     "# min-replicas-max-lag 10",

@@ -40,7 +40,7 @@ _RECORD_SECONDS: Final = Kind.INVITE.lifetime_seconds
 _MOST_ASKED: Final = 256
 _AGAIN: Final = "Run 'wellkeeper node invite {}' for a new one."
 _NEW_KEYS: Final = "Run 'wellkeeper-node leave' on it, which deletes its keys, then join again."
-_OLD_RELAY: Final = "the relay is of an earlier version, which does not know reusable invites"
+_OLD_RELAY: Final = "the relay runs an earlier version, which does not support reusable invites"
 _RESTART: Final = services.sentence("restart", "wellkeeper-relay")
 _USED: Final = "another node has used this invite"
 _OTHER: Final = "Run 'wellkeeper node invites' on the issuer's host: it lists this invite and others."
@@ -235,9 +235,13 @@ def _check_keys(what: str, request: JoinRequest, nodes: Mapping[str, EnrolledNod
     for name, node in nodes.items():
         known = {node.signing_key, node.sealing_key}
         if name == request.node and known != keys:
-            raise FleetError(what, "a node of this name has joined", f"Run 'wellkeeper node remove {name}' first.")
+            raise FleetError(what, "a node with this name has joined", f"Run 'wellkeeper node remove {name}' first.")
         if name != request.node and known & keys:
-            raise FleetError(what, f"its keys are those of node {name!r}", "Delete them there: each node has its own.")
+            raise FleetError(
+                what,
+                f"its keys are those of node {name!r}",
+                "Run 'wellkeeper-node leave' on the new node, then join again: each node needs its own keys.",
+            )
 
 
 def _again(invite: OpenInvite) -> str:

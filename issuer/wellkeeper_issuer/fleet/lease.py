@@ -26,7 +26,7 @@ SECONDS: Final = 60
 _EXTEND_SECONDS: Final = 15.0
 _TRY_SECONDS: Final = 2.0
 _OTHER: Final = "another issuer feeds it"
-_REMEDY: Final = "Stop that one; this one takes over within a minute, or within five if it is the older one."
+_REMEDY: Final = "Stop the other issuer; this one takes over within a minute, or within five if it is the older one."
 
 
 def shown(holder: str) -> str:

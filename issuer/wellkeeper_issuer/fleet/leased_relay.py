@@ -1,4 +1,4 @@
-"""The relay of an issuer with an engine: written only while no other issuer has the lease of the engine."""
+"""The relay of an issuer with an engine: written only while no other issuer holds the engine's lease."""
 
 from collections.abc import AsyncGenerator
 

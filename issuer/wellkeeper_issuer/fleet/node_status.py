@@ -101,7 +101,7 @@ class NodeStatus:
         if not late:
             return ""
         more = f", and {counted(len(late) - 1, 'other')}" if len(late) > 1 else ""
-        return f"{late[0].lineage} is behind since {format_time(late[0].seen_since)}: {late[0].cause}{more}"
+        return f"{late[0].lineage} has been behind since {format_time(late[0].seen_since)}: {late[0].cause}{more}"
 
 
 def node_statuses(

@@ -113,7 +113,7 @@ class OtherIssuers:
         if self.is_replaced:
             retry_at = self._clock.now() + timedelta(seconds=SILENT_SECONDS)
             what = "nothing is ordered here"
-            why = self.warning or "another issuer has the lease of the engine"
+            why = self.warning or "another issuer holds the engine's lease"
             raise DeferredError(what, why, "Stop the issuer that was replaced.", retry_at=retry_at)
 
     def _has_heard_all(self) -> bool:

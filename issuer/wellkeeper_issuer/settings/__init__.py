@@ -60,8 +60,8 @@ class Settings(Frozen):
     terms_of_service_agreed: StrictBool = Field(
         default=False,
         description=(
-            "Set to true when you have read the CA's terms of service and agree. A CA with terms registers no account"
-            " before."
+            "Set to true when you have read the CA's terms of service and agree. Until then, a CA with"
+            " terms does not register an account."
         ),
     )
     state_dir: AbsolutePath = Field(

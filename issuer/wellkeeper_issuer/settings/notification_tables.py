@@ -149,7 +149,7 @@ class HeartbeatSettings(Frozen):
     url: Webhook | None = Field(
         default=None,
         description=(
-            "URL (`https://` or `http://`) that the daemon calls after each check that found everything well, as "
+            "URL (`https://` or `http://`) that the daemon calls after each check that found no problem, as "
             "`status --check` does (docs/notifications.md)."
         ),
     )

@@ -176,7 +176,7 @@ class EngineSettings(Frozen):
     take_over_minutes: Minutes = Field(
         default=5.0,
         description=(
-            "A standby on which `wellkeeper run` waits takes over once no issuer has had the lease of the engine for "
+            "A standby on which `wellkeeper run` waits takes over once no issuer has held the engine's lease for "
             "this many minutes, and no node has heard one for five (docs/standby.md)."
         ),
     )

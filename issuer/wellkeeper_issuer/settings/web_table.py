@@ -33,7 +33,7 @@ class WebSettings(Frozen):
     allow_remote: StrictBool = Field(
         default=False,
         description=(
-            "Set to true to listen on another address than loopback: every client that reaches it can read the names "
+            "Set to true to listen on an address other than loopback: every client that reaches it can read the names "
             "and states of all certificates."
         ),
     )

@@ -18,7 +18,7 @@ def failing(targets: Targets) -> Iterator[str]:
     for name, one in targets.items():
         if one.since is not None:
             waiting = f"{counted(one.waiting, 'message')} {'waits' if one.waiting == 1 else 'wait'}"
-            yield f"notifications to {name} fail since {format_time(one.since)}, {waiting}: {one.error}"
+            yield f"notifications to {name} have failed since {format_time(one.since)}, {waiting}: {one.error}"
 
 
 def failing_heartbeat(daemon: Mapping[str, Any]) -> Iterator[str]:
@@ -26,7 +26,7 @@ def failing_heartbeat(daemon: Mapping[str, Any]) -> Iterator[str]:
     found = daemon.get("heartbeat") or {}
     if found.get("error"):
         since = format_time(datetime.fromisoformat(found["failing_since"]))
-        yield f"heartbeat: fails since {since}: {found['error']}"
+        yield f"heartbeat: has failed since {since}: {found['error']}"
 
 
 def long_failing(targets: Targets, now: datetime) -> Targets:

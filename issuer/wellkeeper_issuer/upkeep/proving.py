@@ -52,7 +52,7 @@ async def _look(lineage: Lineage, check: Check | None, verifier: Verifier) -> Ve
 
 def _lost(name: str, served: Served, version: str) -> VerifyError:
     """Return the error for a certificate that nginx served before, and that no server block uses now."""
-    remedy = f"See nginx's error log; workers that read the key of {name} themselves must be able to."
+    remedy = f"See nginx's error log. If nginx's workers read the key of {name} themselves, let them read it."
     error = VerifyError(
         f"nginx no longer serves the certificate of {name}",
         f"it served version {version}, and {'refuses handshakes' if served.is_refused else _LOST} now",

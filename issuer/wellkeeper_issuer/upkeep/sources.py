@@ -69,7 +69,7 @@ class Sources:
         """Open the CA. Raises DeferredError if it must not be asked now; errors raised inside are recorded."""
         if directory_url in self.unusable:
             # Once the key or the pin is back, no wait is needed.
-            raise OrderError("the CA cannot be asked", self.unusable[directory_url], retry=Retry.SOON)
+            raise OrderError("cannot use the CA", self.unusable[directory_url], retry=Retry.SOON)
         blocked = await self.limits.blocked(directory_url, lineage.name) if mode is Mode.SCHEDULED else None
         if blocked is not None:
             until = format_exact_time(blocked.until)

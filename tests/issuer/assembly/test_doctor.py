@@ -171,7 +171,7 @@ async def test_route_is_not_predicted_on_a_host_that_is_no_node_of_the_settings(
     routes = [one for one in CHECKS if "challenge-route" in one.ids]
     found = await examine(program.config, checks=routes, network=Network(is_offline=True))
     assert {(one.verdict, one.cause) for one in found} == {
-        (Verdict.SKIPPED, "no node of the settings has an address of this host")
+        (Verdict.SKIPPED, "no node in the settings has an address of this host")
     }
 
 

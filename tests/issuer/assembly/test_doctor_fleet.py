@@ -50,7 +50,7 @@ async def test_lease_of_an_engine_that_is_away_is_unknown(program: Program, fold
     assert (every["engine"].verdict, every["engine"].subject) == (Verdict.FAIL, "")
     lease = every["lease"]
     assert (lease.verdict, lease.fix) == (Verdict.FAIL, "Run 'wellkeeper engine check'.")
-    assert lease.cause.startswith("the engine cannot be asked who has its lease: ")
+    assert lease.cause.startswith("cannot find out who holds the engine's lease: ")
 
 
 async def test_relay_and_nodes_are_judged(program: Program, folder: Path) -> None:

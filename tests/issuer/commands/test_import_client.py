@@ -58,7 +58,7 @@ def test_certificate_and_account_are_taken_over_and_nothing_changes_there(
     shown = program.run("import", client, str(home))
     assert shown.exit_code == 0, shown
     assert "http-01 cannot validate *.wild.example" in shown.out
-    assert f"keep renewing it by {client} with dns-01, and let its deploy hook run 'wellkeeper deliver'" in shown.out
+    assert f"keep renewing it with {client} and dns-01, and let its deploy hook run 'wellkeeper deliver'" in shown.out
     assert shown.out.splitlines()[-1].startswith(
         f"Nothing was changed. Run 'wellkeeper import {client} {home} --apply'"
     )
@@ -84,7 +84,7 @@ def test_lego_certificate_is_imported_from_the_one_of_two_cas_at_a_host_that_the
 ) -> None:
     write_lego(tmp_path, "a.example", FakeCa(datetime.now(UTC)).pair(dns("a.example")), "acme.ssl.com")
     program.configure()
-    assert "its CA, at acme.ssl.com, is in no settings" in program.run("import", "lego", str(tmp_path)).out
+    assert "its CA, at acme.ssl.com, is not in the settings" in program.run("import", "lego", str(tmp_path)).out
     program.config.write_text(program.config.read_text().replace(f"'{UNREACHABLE_CA}'", "'sslcom-ecc'"))
     (taken,) = program.run("import", "lego", str(tmp_path), "--json").json()["taken"]
     assert taken["name"] == "a.example"

@@ -124,7 +124,7 @@ def test_former_key_is_retired_once_all_nodes_trust_the_current_one(host: Progra
     host.run("key", "prepare", "publishing")
     current, following = map(key_id, publishing(host).trusted)
     join(host, "web2", trusting(current))
-    assert host.run("key", "retire", "publishing").out == "No publishing key is to retire.\n"
+    assert host.run("key", "retire", "publishing").out == "There is no former publishing key to retire.\n"
     host.run("key", "switch", "publishing", "--force")
     refused = host.run("key", "retire", "publishing")
     assert refused.exit_code == 1

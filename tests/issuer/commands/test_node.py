@@ -88,7 +88,7 @@ def test_host_without_nodes_says_so(ready: Program) -> None:
     ("arguments", "why"),
     [
         (("../x",), "NAME"),
-        (("web2",), "a node of this name has joined"),
+        (("web2",), "a node with this name has joined"),
         (("web9", "--certificates", "z.example"), "z.example"),
         (("web9", "--relay", "8.8.8.8:1"), "plain HTTP is allowed only to private addresses"),
         (("web9",), "there is no fleet key"),
@@ -162,7 +162,7 @@ def test_node_that_is_added_again_keeps_its_enrolment_and_may_get_other_options(
 
 @pytest.mark.parametrize(
     ("name", "line", "why"),
-    [("web9", "OTHER", "a node of this name has joined"), ("web8", "LINE", "its keys are those of node 'web9'")],
+    [("web9", "OTHER", "a node with this name has joined"), ("web8", "LINE", "its keys are those of node 'web9'")],
 )
 def test_keys_and_names_are_not_shared(ready: Program, name: str, line: str, why: str) -> None:
     ready.run("node", "add", "web9", LINE)

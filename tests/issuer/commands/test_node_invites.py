@@ -113,8 +113,8 @@ def test_certificate_named_all_is_one_certificate(program: Program) -> None:
 @pytest.mark.parametrize(
     ("arguments", "why"),
     [
-        ((), "name the node, or say with --uses"),
-        (("web9", "--uses", "2"), "name the node, or say with --uses"),
+        ((), "Name one node, or set with --uses"),
+        (("web9", "--uses", "2"), "Name one node, or set with --uses"),
         (("--uses", "2"), "--uses needs --certificates"),
         (("--uses", "2", "--certificates", ","), "--uses needs --certificates"),
         (("--uses", "2", "--certificates", "z.example"), "z.example"),

@@ -188,7 +188,7 @@ def test_ca_of_ones_own_may_have_no_terms(program: Program) -> None:
         ),
         (
             (*CERTIFICATE, AGREE, "--nginx-agent", "/run/agent", "--nginx-error-log", "/log"),
-            "--nginx-error-log (or WELLKEEPER_NGINX_ERROR_LOG) exclude each other.",
+            "--nginx-error-log (or WELLKEEPER_NGINX_ERROR_LOG) cannot be combined.",
         ),
     ],
 )

@@ -97,7 +97,7 @@ def waiting(host: StandbyHost) -> Waiting:
 def test_standby_takes_lease_and_work_once_no_issuer_had_the_lease_for_minutes(waiting: Waiting) -> None:
     found = waiting.look(2 * MINUTES)
     assert found
-    assert found.why.startswith("no issuer has the lease of the engine; this host may take over from 20")
+    assert found.why.startswith("no issuer holds the engine's lease; this host may take over from 20")
     assert waiting.node.is_standby
     waiting.clock.advance(30)
     assert waiting.look() is None
@@ -105,7 +105,7 @@ def test_standby_takes_lease_and_work_once_no_issuer_had_the_lease_for_minutes(w
     assert waiting.node.host.nodes() == ["web3"]
     assert asyncio.run(waiting.engine.holder()) == fleets.lease_holder(waiting.host.settings)
     event = waiting.node.program.run("history", "--json").json()["events"][-1]
-    assert event["details"] == {"reason": "no issuer had the lease of the engine"}
+    assert event["details"] == {"reason": "no issuer held the engine's lease"}
 
 
 def test_standby_waits_as_long_as_an_issuer_has_the_lease(waiting: Waiting) -> None:
@@ -114,7 +114,7 @@ def test_standby_waits_as_long_as_an_issuer_has_the_lease(waiting: Waiting) -> N
 
     waiting.look(2 * MINUTES)
     asyncio.run(lead(60))
-    held = Waits(f"held by {HOLDER}", "the issuer has the lease of the engine: web1 pid 7", is_expected=True)
+    held = Waits(f"held by {HOLDER}", "the issuer holds the engine's lease: web1 pid 7", is_expected=True)
     assert waiting.look() == held
     asyncio.run(lead(0))
     found = waiting.look(2 * MINUTES)
@@ -126,7 +126,7 @@ def test_standby_waits_while_its_agent_hears_the_issuer(waiting: Waiting) -> Non
     waiting.node.hear(waiting.node.beat(), relays=REACHED)
     found = waiting.wait()
     assert found
-    assert found.why.startswith("no issuer has the lease of the engine, but the issuer on web1 (bbbbbbbb) was heard ")
+    assert found.why.startswith("no issuer holds the engine's lease, but the issuer on web1 (bbbbbbbb) was heard ")
     waiting.node.hear(relays=REACHED)
     assert waiting.look() is None
 
@@ -166,7 +166,7 @@ def test_standby_waits_while_another_node_hears_the_issuer(waiting: Waiting) -> 
     found = waiting.wait()
     assert found
     assert found.why.startswith(
-        "no issuer has the lease of the engine, but node web3 heard the issuer on web1 (bbbbbbbb) "
+        "no issuer holds the engine's lease, but node web3 heard the issuer on web1 (bbbbbbbb) "
     )
     waiting.hear()
     assert waiting.look() is None
@@ -202,7 +202,7 @@ def test_another_standby_may_be_faster(waiting: Waiting) -> None:
     waiting.engine = Taken(waiting.clock)
     found = waiting.wait()
     assert found
-    assert found.why == "another standby has just taken the lease of the engine"
+    assert found.why == "another standby has just taken the engine's lease"
     assert waiting.node.is_standby
 
 
@@ -233,7 +233,7 @@ def test_engine_that_does_not_answer_is_a_reason_to_wait(waiting: Waiting) -> No
     waiting.look(2 * MINUTES)
     found = asyncio.run(waiting.taking_over.look(waiting.host))
     assert found
-    assert found.why.startswith("the engine cannot be asked who has its lease: ")
+    assert found.why.startswith("cannot find out who holds the engine's lease: ")
     found = waiting.look()
     assert found
     assert found.what == "free"
@@ -269,7 +269,7 @@ def test_daemon_of_a_standby_waits_until_it_is_stopped(host: StandbyHost) -> Non
         log = log_until(process, "'status' cannot show what this standby waits for: ")
         in_the_way.rmdir()
         (host.program.state_dir / "engine/issuer.password").unlink()
-        assert "cannot be asked" in log + log_until(process, "standby, pid ")
+        assert "cannot find out who" in log + log_until(process, "standby, pid ")
         log_until(process, "the password of the engine is missing")
         while "the password of the engine is missing" not in in_the_way.read_text():
             pass
@@ -283,7 +283,7 @@ def test_standby_that_a_person_promotes_meanwhile_becomes_the_issuer(host: Stand
     node = Node(host)
     EnginePasswords(host.program.state_dir).make()
     with running(host.program) as process:
-        log_until(process, "cannot be asked who has its lease")
+        log_until(process, "cannot find out who holds the engine's lease")
         found = host.program.run("promote")
         assert found.exit_code == 0, found
         log_until(process, "started, pid")

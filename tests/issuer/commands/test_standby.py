@@ -177,7 +177,7 @@ def test_issuer_without_a_fleet_has_no_standby(program: Program, host: StandbyHo
     host.back_up("")
     finished = host.restore()
     assert finished.exit_code == 1
-    assert "has no other nodes, and this is one" in finished.err
+    assert "has no fleet, but this host is a node of one" in finished.err
 
 
 def test_node_that_is_not_enrolled_in_the_backup_is_named(program: Program, host: StandbyHost) -> None:

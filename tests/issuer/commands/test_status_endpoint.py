@@ -88,7 +88,7 @@ async def test_endpoint_stays_if_the_new_one_cannot_be_opened(folder: Path) -> N
     (folder / "two.sock").touch()
     async with running(folder, web(folder, "one.sock")) as daemon:
         await daemon.reload(web(folder, "two.sock"))
-        await daemon.until(lambda: "not as [web] wants it" in daemon.endpoint.problem)
+        await daemon.until(lambda: "cannot serve the status pages as [web] says" in daemon.endpoint.problem)
         assert await daemon.answers("one.sock")
         await daemon.reload(web(folder, "one.sock"))
         await daemon.until(lambda: daemon.endpoint.problem == "")
@@ -146,7 +146,7 @@ async def test_endpoint_whose_place_was_taken_meanwhile_is_gone_until_the_next_r
         (folder / "one.sock").unlink()
         (folder / "one.sock").mkdir()
         await daemon.reload(web(folder, "one.sock", "hosts = ['other.example']"))
-        await daemon.until(lambda: "no status endpoint: cannot listen on" in caplog.text)
+        await daemon.until(lambda: "cannot serve the status pages: cannot listen on" in caplog.text)
         (folder / "one.sock").rmdir()
         await daemon.reload(web(folder, "one.sock"))
         await daemon.until((folder / "one.sock").exists)

@@ -66,4 +66,4 @@ def test_json_and_prometheus_exclude_each_other(program: Program) -> None:
     program.configure(NAME)
     finished = program.run("status", "--json", "--prometheus")
     assert (finished.exit_code, finished.err) == (2, "")
-    assert "--json, --prometheus and --html exclude each other" in finished.json()["error"]["what"]
+    assert "--json, --prometheus and --html cannot be combined" in finished.json()["error"]["what"]

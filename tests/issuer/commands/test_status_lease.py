@@ -1,4 +1,4 @@
-"""status: who has the lease of the engine, and what a standby waits for."""
+"""status: who holds the engine's lease, and what a standby waits for."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -23,12 +23,12 @@ HERE: Final = Lease("web1 pid 7 a", is_here=True)
 
 def test_standby_shows_who_has_the_lease_and_what_it_waits_for(clock: FakeClock) -> None:
     standby = Standby("web1", clock.now())
-    watch = Watch(clock.now(), "the issuer has the lease of the engine: web1 pid 7", is_expected=True)
+    watch = Watch(clock.now(), "the issuer holds the engine's lease: web1 pid 7", is_expected=True)
     issuers = Issuers(standby, lease=THERE, watch=watch)
     assert list(issuers.after(["Next: sudo wellkeeper renew"])) == [
-        "another issuer has the lease of the engine: web1 pid 7",
+        "another issuer holds the engine's lease: web1 pid 7",
         standby.line,
-        "waiting to take over: the issuer has the lease of the engine: web1 pid 7",
+        "waiting to take over: the issuer holds the engine's lease: web1 pid 7",
     ]
     assert issuers.problems() == []
 
@@ -45,7 +45,7 @@ def test_check_of_a_standby_fails_while_something_prevents_a_takeover(clock: Fak
         (HERE, []),
         (Lease(), []),
         (Lease(failure="refused"), []),
-        (THERE, ["this issuer does nothing: another issuer has the lease of the engine: web1 pid 7"]),
+        (THERE, ["this issuer does nothing: another issuer holds the engine's lease: web1 pid 7"]),
     ],
     ids=["this one", "no issuer", "unknown", "another one"],
 )
@@ -63,7 +63,7 @@ def test_status_of_a_standby_without_a_daemon_says_that_it_does_not_take_over(
     host.restore()
     EnginePasswords(program.state_dir).make()
     *_, lease, standby, why, following = program.run("status").out.splitlines()
-    assert lease.startswith("the engine cannot be asked who has its lease: ")
+    assert lease.startswith("cannot find out who holds the engine's lease: ")
     assert standby.startswith("this host is a standby for the issuer on ")
     assert why == "'wellkeeper run' is not running here, so this standby will not take over"
     assert following == "Next: sudo wellkeeper promote, if that issuer is lost"

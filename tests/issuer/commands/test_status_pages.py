@@ -146,7 +146,7 @@ async def test_renewals_go_on_without_the_endpoint(folder: Path, caplog: pytest.
                     "Move it away",
                     "fix": "Then run 'wellkeeper reload'.",
                 }
-    assert "not as [web] wants it: cannot listen on unix:" in caplog.text
+    assert "cannot serve the status pages as [web] says: cannot listen on unix:" in caplog.text
 
 
 async def test_nothing_listens_by_default(folder: Path) -> None:

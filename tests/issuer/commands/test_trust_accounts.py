@@ -202,7 +202,7 @@ def test_drop_in_of_another_author_is_not_changed(ready: Program, text: str) -> 
     key = ready.folder / "one.key"
     write_key(key)
     finished = ready.run("trust", "--write", "--account-key", str(key))
-    assert f"cannot change {drop_in}\n  it is not as this command writes it" in finished.err
+    assert f"cannot change {drop_in}\n  it was changed by hand: this command expects" in finished.err
     assert drop_in.read_text() == text
 
 

@@ -83,7 +83,7 @@ async def test_look_up_that_fails_fails_the_order(server: NameServer) -> None:
     finding = await caa(server)
     assert (finding.verdict, finding.cause) == (
         Verdict.FAIL,
-        "the look-up of CAA records fails, so a CA refuses the order: 127.0.0.1 replied SERVFAIL",
+        "the lookup of CAA records fails, so a CA refuses the order: 127.0.0.1 replied SERVFAIL",
     )
     assert "'dig site.example CAA'" in finding.fix
 

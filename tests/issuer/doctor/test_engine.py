@@ -49,7 +49,7 @@ def test_engine_that_is_set_up_well_is_ok() -> None:
         ("persistence", Verdict.WARN, "it keeps no append-only file", {"aof_enabled": "0"}),
         ("replicas", Verdict.FAIL, "its role is slave", {"role": "slave"}),
         ("replicas", Verdict.WARN, "no replica is connected", {"address": SENTINELS}),
-        ("replicas", Verdict.WARN, "1 connected, but the primary takes writes without", {"connected_slaves": "1"}),
+        ("replicas", Verdict.WARN, "1 connected, but the primary accepts writes without", {"connected_slaves": "1"}),
     ],
 )
 def test_what_is_wrong_has_a_remedy(check: str, verdict: Verdict, cause: str, changes: dict[str, str | None]) -> None:

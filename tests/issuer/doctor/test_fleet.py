@@ -47,7 +47,7 @@ async def test_lease_is_that_of_this_issuer_or_of_the_one_of_a_standby(
         (GONE, {}, False, True, Verdict.FAIL, "Check the address."),
         (RecordsError("refused"), {}, False, True, Verdict.FAIL, "Start the relay's container or service."),
         (None, DISABLED, True, True, Verdict.WARN, "does not start with the host"),
-        (None, ENABLED, False, True, Verdict.FAIL, "no heartbeat of the daemon"),
+        (None, ENABLED, False, True, Verdict.FAIL, "no heartbeat from the daemon"),
         (None, ENABLED, False, False, Verdict.OK, "it answers"),
         (None, {}, True, True, Verdict.OK, "it answers, and the daemon feeds it"),
     ],

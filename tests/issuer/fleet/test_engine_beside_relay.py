@@ -102,7 +102,7 @@ async def test_issuer_that_was_paused_writes_and_orders_nothing_once_another_has
         await fleet.distribution.offer("web")
         await fleet.refresh()
         await fleet.roll_outs.stop_wrong()
-        with pytest.raises(DeferredError, match="another issuer has the lease of the engine"):
+        with pytest.raises(DeferredError, match="another issuer holds the engine's lease"):
             await fleet.others.check()
         await fleet.feed.put(node_record("web9", played.web2.body, int(clock.now().timestamp())))
         assert [await store.keys(kind) for store in (played.relay, engine) for kind in Kind] == before

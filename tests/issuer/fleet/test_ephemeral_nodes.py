@@ -132,7 +132,7 @@ def test_status_of_a_node_that_is_gone_says_so_and_is_no_problem() -> None:
 
 def test_ephemeral_node_that_is_there_has_the_problems_of_others() -> None:
     late = replace(seen(replace(REPORT, certificates={})), at=NOW + timedelta(hours=2))
-    assert "is behind since" in status_of(late, EPHEMERAL).problem(NOW + timedelta(hours=2))
+    assert "has been behind since" in status_of(late, EPHEMERAL).problem(NOW + timedelta(hours=2))
 
 
 async def test_no_notice_says_that_a_node_that_is_gone_has_caught_up(group: Group, clock: FakeClock) -> None:

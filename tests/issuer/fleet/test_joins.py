@@ -203,7 +203,7 @@ async def test_late_or_unknown_invite_is_refused(host: Host, caplog: pytest.LogC
 @pytest.mark.parametrize(
     ("node", "why"),
     [
-        (EnrolledNode("web9", OTHER, WEB9, ("*",), True, START), "a node of this name has joined"),
+        (EnrolledNode("web9", OTHER, WEB9, ("*",), True, START), "a node with this name has joined"),
         (EnrolledNode("web8", OTHER, WEB9_SEALING, ("*",), True, START), "its keys are those of node 'web8'"),
     ],
     ids=["name", "keys"],

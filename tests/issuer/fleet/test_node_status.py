@@ -73,7 +73,7 @@ def test_certificate_that_is_behind_has_the_nodes_words(report: Report, cause: s
 def test_person_is_notified_after_an_hour_behind() -> None:
     report = replace(REPORT, certificates={})
     assert status_of(seen(report, 60)).problem(NOW + timedelta(hours=1)) == ""
-    words = f"web is behind since {NOW:%Y-%m-%d %H:%M} UTC: the node has not reported it"
+    words = f"web has been behind since {NOW:%Y-%m-%d %H:%M} UTC: the node has not reported it"
     assert status_of(seen(report, 61)).problem(NOW + timedelta(minutes=61)) == words
     assert status_of(seen(report, 95)).problem(NOW + timedelta(minutes=95)).endswith("reported it, and 1 other")
 

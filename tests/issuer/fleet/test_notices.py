@@ -94,5 +94,5 @@ async def test_node_that_lacks_a_certificate_for_an_hour_is_reported_with_its_wo
     await notified.report(CertificateState.REFUSED)
     ((notice, detail),) = await notified.notices()
     assert notice is Notice.BEHIND
-    assert detail.startswith("web is behind since ")
+    assert detail.startswith("web has been behind since ")
     assert detail.endswith(": refused")

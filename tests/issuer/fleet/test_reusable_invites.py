@@ -146,7 +146,7 @@ async def test_last_use_is_not_lost_for_a_node_whose_answer_was(host: Many) -> N
 @pytest.mark.parametrize(
     ("known", "asked", "why"),
     [
-        (replace(JOINED, signing_key=OTHER), request(), "a node of this name has joined"),
+        (replace(JOINED, signing_key=OTHER), request(), "a node with this name has joined"),
         (replace(JOINED, name="web8"), request(), "its keys are those of node 'web8'"),
         (replace(JOINED, invite=""), request(), "it has joined already, without this invite"),
         (JOINED, request(node="Web7"), "a name has only a-z"),
@@ -187,7 +187,7 @@ async def test_relay_of_an_earlier_version_is_named_and_no_use_is_lost(
 ) -> None:
     async with host.working():
         await host.is_refused(request().to_bytes(), f"join/{MANY.id}")
-    assert "node 'web9' could not join: the relay is of an earlier version" in caplog.text
+    assert "node 'web9' could not join: the relay runs an earlier version" in caplog.text
     assert await host.used() == 0
 
 

@@ -254,5 +254,5 @@ def test_certificate_that_was_replaced_is_missing_since_then(report: Certificate
     found = status(report)
     (behind,) = found.behind
     assert behind.seen_since == since
-    words = f"web is behind since {since:%Y-%m-%d %H:%M} UTC: {report.cause}"
+    words = f"web has been behind since {since:%Y-%m-%d %H:%M} UTC: {report.cause}"
     assert found.problem(NOW) == words

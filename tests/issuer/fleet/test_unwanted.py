@@ -95,4 +95,6 @@ async def test_archive_that_cannot_be_read_keeps_what_was_named(
     issuer.distribution.disk = replace(issuer.distribution.disk, archive=archive)
     await issuer.distribution.refresh(["web"])
     assert await issuer.manifest() == before
-    assert "cannot tell which versions of web nodes must not keep: cannot read archive/web" in caplog.text
+    assert (
+        "cannot find out which versions of web are unwanted, so nodes keep them: cannot read archive/web" in caplog.text
+    )

@@ -37,9 +37,8 @@ def failing_for(program: Program) -> Program:
 
 
 def test_status_and_check_name_the_target_that_fails(failing_for: Program) -> None:
-    line = (
-        f"notifications to chat fail since {NOW - timedelta(hours=2):%Y-%m-%d %H:%M} UTC, 1 message waits: it is away"
-    )
+    since = f"{NOW - timedelta(hours=2):%Y-%m-%d %H:%M} UTC"
+    line = f"notifications to chat have failed since {since}, 1 message waits: it is away"
     finished = failing_for.run("status", "--check")
     assert finished.exit_code == 1
     assert line in finished.out.splitlines()

@@ -1,4 +1,4 @@
-"""The heartbeat: a call after each check that found everything well. In simulated time."""
+"""The heartbeat: a call after each check that found no problem. In simulated time."""
 
 import asyncio
 from collections.abc import Sequence

@@ -26,7 +26,7 @@ from wellkeeper_node.model import Identifier
 from wellkeeper_node.nginx.configuration import Configuration
 
 _NO_SETTINGS: Final = "the settings cannot be used"
-_NO_NODE: Final = "no node of the settings has an address of this host"
+_NO_NODE: Final = "no node in the settings has an address of this host"
 _Value = TypeVar("_Value")
 
 

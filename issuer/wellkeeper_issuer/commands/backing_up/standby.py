@@ -46,10 +46,10 @@ def choose(manifest: "Manifest", items: Sequence["Item"], path: Path) -> tuple[l
 def _check(manifest: "Manifest", node: NodeSettings) -> None:
     what = "cannot make this host a standby"
     if not manifest.has_fleet:
-        why = f"the issuer on {manifest.host} has no other nodes, and this is one"
+        why = f"the issuer on {manifest.host} has no fleet, but this host is a node of one"
         raise BackupError(what, why, "Run 'wellkeeper restore' without --standby on a host that is not a node.")
     if str(node.certificates_dir) != manifest.certificates_dir:
-        why = f"its node has certificates_dir = {node.certificates_dir}, the issuer {manifest.certificates_dir}"
+        why = f"its node has certificates_dir = {node.certificates_dir}, but the issuer has {manifest.certificates_dir}"
         raise BackupError(what, why, "Use the same directory on both: an issuer takes over what its nginx serves.")
 
 

@@ -146,7 +146,7 @@ def _mode(given: Mapping[str, Any]) -> dict[str, Any]:
     agent, is_shared, error_log = given["nginx_agent"], given["shared_pid_namespace"], given["nginx_error_log"]
     if agent and (is_shared or error_log):
         other = named("--shared-pid-namespace" if is_shared else "--nginx-error-log")
-        raise click.UsageError(f"{named('--nginx-agent')} and {other} exclude each other.")
+        raise click.UsageError(f"{named('--nginx-agent')} and {other} cannot be combined.")
     if agent:
         return {"agent": str(agent.absolute())}
     shared = {"pid_file": "auto", "test": "reload"} if is_shared else {}

@@ -19,7 +19,7 @@ Lines = Sequence[CertbotLine]
 _NAMES: Final = {url: name for name, url in CA_DIRECTORIES.items()}
 _REMEDIES: Final = {
     Kind.REDIRECT: (
-        "Replace certbot's redirects by 'include snippets/wellkeeper/challenge.conf;' and"
+        "Replace certbot's redirects with 'include snippets/wellkeeper/challenge.conf;' and"
         " 'location / { return 301 https://$host$request_uri; }':"
     ),
     Kind.FILE: "Before you remove certbot, copy the files of these lines to /etc/nginx and change the paths:",

@@ -117,7 +117,7 @@ quiet_option = click.option("-q", "--quiet", "is_quiet", is_flag=True, help="Pri
 def verbosity(*, is_verbose: bool, is_quiet: bool) -> Verbosity:
     """Return what -v and -q ask for; raises UsageError for both."""
     if is_verbose and is_quiet:
-        raise click.UsageError("-v and -q exclude each other")
+        raise click.UsageError("-v and -q cannot be combined")
     if is_quiet:
         return Verbosity.QUIET
     return Verbosity.VERBOSE if is_verbose else Verbosity.BRIEF

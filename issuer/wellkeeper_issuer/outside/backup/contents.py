@@ -44,7 +44,7 @@ _PATH: Final = re.compile(
 _FILES: Final = frozenset({tarfile.REGTYPE, tarfile.AREGTYPE})
 _PLACES: Final = ("settings", "trust_file", "state_dir", "certificates_dir")
 _LATEST: Final = 1 << 33
-_DAMAGED: Final = "Use another backup, and tell who made this one."
+_DAMAGED: Final = "Use another backup: this one is damaged, or was changed."
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +123,7 @@ def _read(archive: tarfile.TarFile) -> Iterator[Entry]:
         if member.issparse() or member.type not in _FILES | {tarfile.DIRTYPE}:
             raise ValueError(f"{member.name!r:.200} is neither a file nor a directory")
         if not 0 <= member.mtime < _LATEST:
-            raise ValueError(f"{member.name!r:.200} has no usable date")
+            raise ValueError(f"{member.name!r:.200} has an invalid date")
         content = None if member.isdir() else _content(archive, member)
         yield Entry(member.name, member.mode, content, int(member.mtime), member.uname, member.gname)
 
@@ -191,11 +191,11 @@ def _is_plain(path: str) -> bool:
 
 
 def _check_paths(paths: Iterable[str]) -> None:
-    """Raise ValueError for a path outside the four directories, and for one that is there twice."""
+    """Raise ValueError for a path outside the four directories, and for one that occurs twice."""
     known: set[str] = set()
     for path in paths:
         if not _PATH.fullmatch(path) or not _is_plain(path):
-            raise ValueError(f"{path!r:.200} does not belong into a backup")
+            raise ValueError(f"{path!r:.200} does not belong in a backup")
         if path in known:
-            raise ValueError(f"{path!r:.200} is there twice")
+            raise ValueError(f"{path!r:.200} occurs twice")
         known.add(path)

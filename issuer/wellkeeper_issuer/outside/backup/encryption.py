@@ -43,7 +43,11 @@ class Identities:
         """Raises BackupError."""
         pyrage = _pyrage()
         keys = [one for file in self.files for one in _identities(pyrage, file)]
-        return _decrypted(content, lambda: pyrage.decrypt(content, keys), "Name the identity of one of its recipients.")
+        return _decrypted(
+            content,
+            lambda: pyrage.decrypt(content, keys),
+            "Pass the private key of one of its recipients with --identity.",
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +87,7 @@ def check_format(content: bytes) -> None:
         remedy = "Decode it first: 'age --decrypt' and 'age --encrypt' without --armor."
         raise BackupError("cannot read the backup", "it is armored", remedy)
     raise BackupError(
-        "cannot read the backup", "it is not a file in the age format", "Name a file of 'wellkeeper backup'."
+        "cannot read the backup", "it is not a file in the age format", "Name a file that 'wellkeeper backup' wrote."
     )
 
 
@@ -98,8 +102,8 @@ def _recipient(pyrage: Any, key: str) -> Any:  # noqa: ANN401 - pyrage is untype
     except (pyrage.RecipientError, UnicodeEncodeError) as error:
         # Never quote a private key, which is the file that age-keygen writes.
         is_private = key.upper().startswith(_PRIVATE)
-        shown, why = ("this key", "it is a private one") if is_private else (f"{key!r:.80}", str(error))
-        remedy = "Write the public key that age-keygen shows (age1…), or one of SSH."
+        shown, why = ("this key", "it is a private key") if is_private else (f"{key!r:.80}", str(error))
+        remedy = "Use the public key that age-keygen shows (age1…), or a public key of SSH."
         raise BackupError(f"cannot encrypt for {shown}", why, remedy) from error
 
 

@@ -173,7 +173,7 @@ class AcmeAuthority:
                 return found
         offered = ", ".join(repr(root) for root in roots)
         _log.warning(
-            "the CA %s has no chain below %r (preferred_chain), using its default chain; it offers %s",
+            "the CA %s has no chain with %r (preferred_chain), using its default chain; it offers %s",
             self.name,
             wanted,
             offered,

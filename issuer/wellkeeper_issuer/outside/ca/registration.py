@@ -106,7 +106,9 @@ class Registration:
             raise OrderError(
                 f"cannot register an account at the CA {self.options.name}",
                 "it requires external account binding (EAB)",
-                with_reload("Get both from the CA, and set eab_key_id and eab_hmac_key_file under [[cas]]."),
+                with_reload(
+                    "Get a key id and an HMAC key from the CA, and set eab_key_id and eab_hmac_key_file under [[cas]]."
+                ),
                 retry=Retry.NEVER,
             )
         members = {}

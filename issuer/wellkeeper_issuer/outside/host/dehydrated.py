@@ -17,7 +17,9 @@ from wellkeeper_issuer.takeover import Found, FoundAccount, FoundLineage
 from wellkeeper_node import presence
 
 CLIENT: Final = "dehydrated"
-_SEVERAL: Final = "dehydrated has accounts at several CAs, and does not say which certificate is whose: {} is assumed"
+_SEVERAL: Final = (
+    "dehydrated has accounts at several CAs, and does not record which certificate is from which: {} is assumed"
+)
 _HOOK: Final = "dehydrated's HOOK was not imported: Wellkeeper reloads nginx itself"
 
 

@@ -42,7 +42,7 @@ def _lineage(path: Path, accounts: Sequence[FoundAccount], find_directory: Calla
     try:
         server = find_directory(host)
     except ValueError:
-        where = f"its CA, at {host}, is in no settings" if host else f"{name}.json does not name its CA"
+        where = f"its CA, at {host}, is not in the settings" if host else f"{name}.json does not name its CA"
         return FoundLineage(name, {}, None, f"{where}; add it under [[cas]]" if host else where)
     account = next((one.name for one in accounts if one.directory_url == server), "")
     parameters = {"server": server, "account": account}
@@ -71,7 +71,7 @@ def _accounts(folder: Path, find_directory: Callable[[str], str]) -> tuple[list[
         try:
             server = find_directory(urlsplit(url).netloc)
         except ValueError:
-            notes.append(f"the account {one_line(url)} was not imported: its CA is in no settings")
+            notes.append(f"the account {one_line(url)} was not imported: its CA is not in the settings")
             continue
         found.append(FoundAccount(str(path.parent), server, url, key.read_bytes()))
     return found, notes

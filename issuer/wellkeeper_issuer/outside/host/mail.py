@@ -115,7 +115,7 @@ class Mail:
         return kind_of_error(
             f"cannot notify by the mail server {host}:{port} of {message.name}",
             _why(error, secrets),
-            with_reload("If its settings are wrong, correct them below [[notifications.mail]]."),
+            with_reload("If its settings are wrong, correct them under [[notifications.mail]]."),
         )
 
 

@@ -81,7 +81,7 @@ class Webhook:
             raise kind_of_error(
                 f"cannot notify the webhook at {host_of(self.url)} of {message.name}",
                 str(error),
-                with_reload("If its settings are wrong, correct them below [notifications]."),
+                with_reload("If its settings are wrong, correct them under [notifications]."),
             ) from error
 
     def _words_of_headers(self) -> Iterator[str]:

@@ -44,7 +44,7 @@ async def ask(address: Path | tuple[str, int], seconds: float = _SECONDS) -> Ans
         ):
             return Answer(answer.status, one_line(answer.headers.get(hdrs.SERVER, ""), _SHOWN))
     except TimeoutError as error:
-        raise DaemonError(f"no answer from {shown(address)}", f"none within {seconds:g} s") from error
+        raise DaemonError(f"no answer from {shown(address)}", f"it did not answer within {seconds:g} s") from error
     except aiohttp.ClientResponseError as error:
         raise DaemonError(f"another program answers at {shown(address)}", "its answer is not valid HTTP") from error
     except (aiohttp.ClientError, OSError) as error:

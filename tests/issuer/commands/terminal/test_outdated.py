@@ -111,4 +111,4 @@ async def test_status_reports_a_heartbeat_that_fails(daemon: WorkerFactory) -> N
     heartbeat = {"called_at": None, "failing_since": "2026-03-01T13:00:00+00:00", "error": "it answered with HTTP 404."}
     daemon.checked = {"checked_at": None, "findings": [], "heartbeat": heartbeat}
     printed = (await run([str(PROGRAMS / "wellkeeper"), "status", "--config", str(daemon.path)], 120)).output
-    assert "\nheartbeat: fails since 2026-03-01 13:00 UTC: it answered with HTTP 404.\n" in printed
+    assert "\nheartbeat: has failed since 2026-03-01 13:00 UTC: it answered with HTTP 404.\n" in printed

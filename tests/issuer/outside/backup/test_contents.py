@@ -130,7 +130,7 @@ def test_sparse_file_in_the_newer_format_is_refused() -> None:
 
 @pytest.mark.parametrize("date", [-1, 1 << 40])
 def test_date_that_no_file_can_have_is_refused(date: int) -> None:
-    assert refusal(tar((sized("state/x", mtime=date), b""))).why == "'state/x' has no usable date"
+    assert refusal(tar((sized("state/x", mtime=date), b""))).why == "'state/x' has an invalid date"
 
 
 def test_size_beyond_the_end_is_refused() -> None:

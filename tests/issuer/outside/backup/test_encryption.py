@@ -84,7 +84,7 @@ def test_wrong_key_is_named_as_the_likely_cause(identities: list[Path], encrypte
     assert error.lines == (
         "cannot decrypt the backup",
         "No matching keys found",
-        "Name the identity of one of its recipients. The file may also be damaged.",
+        "Pass the private key of one of its recipients with --identity. The file may also be damaged.",
     )
 
 
@@ -117,7 +117,7 @@ def test_other_formats_are_refused(content: bytes, why: str) -> None:
 def test_recipient_that_is_not_a_public_key_is_refused(key: str) -> None:
     with pytest.raises(BackupError) as refused:
         Recipients([key]).encrypt(PLAIN)
-    assert refused.value.remedy == "Write the public key that age-keygen shows (age1…), or one of SSH."
+    assert refused.value.remedy == "Use the public key that age-keygen shows (age1…), or a public key of SSH."
 
 
 @pytest.mark.parametrize("text", [b"nonsense", b"\xff", b"-----BEGIN OPENSSH PRIVATE KEY-----\n", b"AGE-SECRET-KEY-1X"])

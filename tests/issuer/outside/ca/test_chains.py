@@ -75,7 +75,7 @@ async def test_default_is_used_with_a_warning_without_the_preferred_root(
     passed_over, not_found = caplog.messages
     assert "ignoring an alternate chain of the CA a CA: the CA a CA refused the request for certificate" in passed_over
     assert not_found == (
-        "the CA a CA has no chain below 'Root C' (preferred_chain), using its default chain;"
+        "the CA a CA has no chain with 'Root C' (preferred_chain), using its default chain;"
         " it offers 'Root A', 'Root B'"
     )
 

@@ -114,10 +114,12 @@ def test_damaged_files_of_lego_and_an_unknown_ca(tmp_path: Path) -> None:
         "json": "json.json does not name its CA",
         "key": f"{place}/key.crt is not a certificate, or {place}/key.key is not its key",
         "none": "none.json does not name its CA",
-        "other": "its CA, at other.example, is in no settings; add it under [[cas]]",
+        "other": "its CA, at other.example, is not in the settings; add it under [[cas]]",
     }
     assert found.accounts == ()
-    assert found.notes == ("the account https://other.example/account/1 was not imported: its CA is in no settings",)
+    assert found.notes == (
+        "the account https://other.example/account/1 was not imported: its CA is not in the settings",
+    )
 
 
 def test_dehydrated(tmp_path: Path) -> None:
@@ -142,7 +144,7 @@ def test_damaged_files_of_dehydrated_and_several_cas(tmp_path: Path) -> None:
     (one,) = found.lineages
     assert one.trouble == f"{tmp_path}/certs/empty has no certificate with its key"
     assert {account.directory_url for account in found.accounts} == {SERVER, LETS_ENCRYPT}
-    assert found.notes[0].endswith(f"does not say which certificate is whose: {LETS_ENCRYPT} is assumed")
+    assert found.notes[0].endswith(f"does not record which certificate is from which: {LETS_ENCRYPT} is assumed")
 
 
 @pytest.mark.parametrize(("read", "inside"), [(read_acme_sh, "ca"), (lego, "certificates"), (read_dehydrated, "certs")])

@@ -111,7 +111,7 @@ async def test_refusal_is_reported_in_the_words_of_the_server(mailbox: Mailbox) 
     mailbox.answer = "554 looks like spam"
     assert await failure_of(to(mailbox)) == (
         f"cannot notify by the mail server 127.0.0.1:{mailbox.port} of the failure of www: it answered with 554: looks "
-        "like spam. If its settings are wrong, correct them below [[notifications.mail]], then run 'wellkeeper reload' "
+        "like spam. If its settings are wrong, correct them under [[notifications.mail]], then run 'wellkeeper reload' "
         "if a daemon runs."
     )
 

@@ -161,7 +161,7 @@ async def test_refusal_is_reported_with_the_reply(receiver: Receiver, status: in
     assert reported.startswith("cannot notify the webhook at 127.0.0.1 of the failure of www: ")
     assert f"it answered with HTTP {status}: no such [2Jchannel x" in reported
     assert reported.endswith(
-        "x…. If its settings are wrong, correct them below [notifications],"
+        "x…. If its settings are wrong, correct them under [notifications],"
         " then run 'wellkeeper reload' if a daemon runs."
     )
     assert len(reported) < 480

@@ -53,7 +53,7 @@ async def test_other_program_is_named(folder: Path) -> None:
 
 @pytest.mark.parametrize(
     ("reply", "words"),
-    [(b"SSH-2.0-OpenSSH\r\n\r\n", "its answer is not valid HTTP"), (b"", "none within 0.1 s")],
+    [(b"SSH-2.0-OpenSSH\r\n\r\n", "its answer is not valid HTTP"), (b"", "it did not answer within 0.1 s")],
     ids=["no HTTP", "silence"],
 )
 async def test_what_is_no_answer_is_an_error(folder: Path, reply: bytes, words: str) -> None:
