@@ -160,7 +160,7 @@ def test_ca_file_that_is_too_long_for_the_nodes_is_refused(ready: Program, tmp_p
     file.write_text("# comment\n" * 2000)
     finished = ready.run("engine", "use", f"rediss://127.0.0.1:{free_port()}?ca={file}")
     assert finished.exit_code == 2
-    assert "it has 20000 bytes, at most 16384 are possible" in " ".join(finished.err.split())
+    assert "it has 20000 bytes, but at most 16384 are allowed" in " ".join(finished.err.split())
     assert drop_in(ready).read_text() == FLEET
 
 

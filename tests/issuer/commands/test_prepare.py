@@ -184,7 +184,7 @@ def test_ca_of_ones_own_may_have_no_terms(program: Program) -> None:
         (("--certificates", "a.example"), "No such option"),
         (
             (*CERTIFICATE, AGREE, "--nginx-agent", "/run/agent", "--shared-pid-namespace"),
-            "(or WELLKEEPER_NGINX_AGENT) and --shared-pid-namespace (or WELLKEEPER_SHARED_PID_NAMESPACE) exclude each",
+            "(or WELLKEEPER_NGINX_AGENT) and --shared-pid-namespace (or WELLKEEPER_SHARED_PID_NAMESPACE) cannot be",
         ),
         (
             (*CERTIFICATE, AGREE, "--nginx-agent", "/run/agent", "--nginx-error-log", "/log"),

@@ -167,7 +167,7 @@ def test_other_directory_of_certificates_is_refused(program: Program, host: Stan
     host.write_node(f"name = '{NODE}'\nrelays = ['127.0.0.1:1']\ncertificates_dir = '/srv/certificates'")
     finished = host.restore()
     assert finished.exit_code == 1
-    assert "its node has certificates_dir = /srv/certificates, the issuer " in finished.err
+    assert "its node has certificates_dir = /srv/certificates, but the issuer has " in finished.err
     assert not program.state_dir.exists()
 
 
