@@ -103,7 +103,7 @@ async def test_engine_without_room_refuses_records_but_deletes(records: EngineRe
     version = await records.put("bundle/www", signed())
     await records.ask("CONFIG", "SET", "maxmemory", "1")
     for key in ("bundle/other", "report/web1"):
-        with pytest.raises(RecordRefusedError, match=f"refused {key}: .*maxmemory.* Raise maxmemory"):
+        with pytest.raises(RecordRefusedError, match=f"refused {key}: .*maxmemory.* Raise the engine's maxmemory"):
             await records.put(key, b"x")
     await records.delete("bundle/www", expected=version)
     assert await records.get("bundle/www") is None
