@@ -24,10 +24,11 @@ def run(work: Coroutine[Any, Any, Result]) -> Result:
         def end(*_: object) -> None:
             nonlocal is_terminated
             is_terminated = True
-            if task is not None and not task.done():
+            if task is not None:
                 task.cancel()
-                loop.call_soon_threadsafe(int)  # wakes the loop
 
+        # From now on, each signal wakes the loop, also one that another thread gets. This one stays unused.
+        loop.add_signal_handler(signal.SIGURG, int)
         signal.signal(signal.SIGTERM, end)
         return await work
 

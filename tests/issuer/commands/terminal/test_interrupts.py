@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import threading
 from collections.abc import Callable, Coroutine
 
 import pytest
@@ -10,12 +11,31 @@ from wellkeeper_issuer.commands.terminal import interrupts
 
 
 def terminate() -> None:
-    signal.raise_signal(signal.SIGTERM)
+    signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
 
 
 async def wait() -> None:
     asyncio.get_running_loop().call_soon(terminate)
     await asyncio.Event().wait()
+
+
+async def wait_while_a_thread_gets_it() -> None:
+    """Let the signal arrive in a thread, which interrupts no call of the main one."""
+    is_waiting = threading.Event()
+
+    def signalled() -> None:
+        is_waiting.wait()
+        terminate()
+
+    threading.Thread(target=signalled).start()
+    loop = asyncio.get_running_loop()
+    loop.call_soon(is_waiting.set)
+    latest = loop.time() + 30
+    try:
+        async with asyncio.timeout_at(latest):
+            await asyncio.Event().wait()
+    finally:
+        assert loop.time() < latest
 
 
 async def end_with_the_signal() -> None:
@@ -37,7 +57,7 @@ async def leave_a_task_behind() -> None:
     assert tasks
 
 
-@pytest.mark.parametrize("work", [wait, end_with_the_signal, leave_a_task_behind])
+@pytest.mark.parametrize("work", [wait, wait_while_a_thread_gets_it, end_with_the_signal, leave_a_task_behind])
 @pytest.mark.parametrize("times", [1, 2])
 def test_signal_is_never_lost(work: Callable[[], Coroutine[None, None, None]], times: int) -> None:
     with interrupts.terminable():
