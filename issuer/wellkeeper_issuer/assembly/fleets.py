@@ -6,6 +6,8 @@ import os
 import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from wellkeeper_issuer.assembly import build, engines
@@ -17,6 +19,8 @@ from wellkeeper_issuer.outside.state.state import State
 from wellkeeper_issuer.settings import Settings
 from wellkeeper_node.clock import SystemClock
 from wellkeeper_node.errors import FleetError, WellkeeperError
+from wellkeeper_node.happened import What
+from wellkeeper_node.history import read_about
 
 if TYPE_CHECKING:
     from wellkeeper_issuer.fleet.distribution import Disk
@@ -140,8 +144,15 @@ async def _open(settings: Settings, state: State, relay: "RelayRecords", engine:
         history,
         engine,
         access,
+        lambda lineage: delivered(settings.state_dir, lineage),
     )
     return await open_fleet(deps)
+
+
+def delivered(state_dir: Path, lineage: str) -> list[tuple[str, str, datetime]]:
+    """Return the node, the number of the version and the time of each delivery. Raises OSError."""
+    found = [one for one in read_about(state_dir, lineage) if one.what == What.CERTIFICATE_DELIVERED]
+    return [(one.details.get("node", ""), one.details.get("version", ""), one.at) for one in found]
 
 
 async def _settle(fleet: "Fleet") -> None:

@@ -8,6 +8,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from wellkeeper_client.heartbeats import UNNAMED, IssuerId
 from wellkeeper_issuer.fleet.distribution import Disk
+from wellkeeper_issuer.fleet.fleet_history import Delivered
 from wellkeeper_issuer.fleet.joins import Joins
 from wellkeeper_issuer.fleet.lease import LeasedRecords
 from wellkeeper_issuer.fleet.restored import CatchingUp
@@ -46,3 +47,4 @@ class Deps:
     history: History = NO_HISTORY
     engine: LeasedRecords | None = None
     access: EngineAccess | None = None
+    delivered: Delivered = lambda _: ()

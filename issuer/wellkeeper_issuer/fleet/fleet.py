@@ -57,7 +57,7 @@ class Fleet:
         keys = [deps.fleet_key.public_key(), *map(decode_public_key, deps.fleet_keys)]
         self.others = OtherIssuers(deps.own, {key_id(key): key for key in keys}, self.reports, clock, deps.engine)
         known = {(name, nodes[name].enrolled_at): seen.report for name, seen in last.items() if name in nodes}
-        self._history = FleetHistory(deps.history, known)
+        self._history = FleetHistory(deps.history, known, deps.delivered)
         listeners: dict[Kind, Listener] = {Kind.REPORT: self.reports.take, Kind.MANIFEST: self._hear}
         listeners[Kind.HEARTBEAT] = self.others.hear
         if deps.joins is not None:

@@ -1,6 +1,8 @@
 """Record in the history what nodes report: each delivery once, although a node repeats it each minute, and may lie."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
@@ -10,6 +12,11 @@ from wellkeeper_issuer.ports.fleet import EnrolledNode
 from wellkeeper_node.agent.report import DONE, CertificateReport, CertificateState, Report, done_digest
 from wellkeeper_node.bundles.manifest import Entry
 from wellkeeper_node.happened import Happened, History, What, record
+
+_log = logging.getLogger(__name__)
+
+# The node, the number of the version, and the time of each delivery of a certificate that the history has.
+Delivered = Callable[[str], Iterable[tuple[str, str, datetime]]]
 
 _REFUSED: Final = frozenset({CertificateState.REFUSED, CertificateState.FAILED, CertificateState.WRONG})
 
@@ -24,6 +31,7 @@ class FleetHistory:
 
     history: History
     last: dict[tuple[str, datetime], Report]
+    delivered: Delivered = lambda _: ()
     _places: dict[tuple[str, datetime], int] = field(default_factory=dict)
     _known: dict[tuple[str, What], tuple[int, int]] = field(default_factory=dict)
 
@@ -52,6 +60,18 @@ class FleetHistory:
             return True
         version, bits = self._known.get((lineage, What.CERTIFICATE_DELIVERED), (number, 0))
         return version == number and place is not None and bool(bits >> place & 1)
+
+    async def recall(self, nodes: Mapping[str, EnrolledNode], lineage: str, number: int) -> None:
+        """Learn from the history which nodes had this version before this process began."""
+        try:
+            found = await asyncio.to_thread(self.delivered, lineage)
+        except OSError as error:
+            _log.warning("cannot read the history of certificate %s: %s", lineage, error.strerror or error)
+            return
+        for name, version, at in found:
+            node = nodes.get(name)
+            if node is not None and version == str(number) and at >= node.enrolled_at:
+                self._is_first(node, lineage, number, What.CERTIFICATE_DELIVERED)
 
     async def rekeyed(self, node: EnrolledNode, former: EnrolledNode) -> None:
         """Record that a node has other keys."""

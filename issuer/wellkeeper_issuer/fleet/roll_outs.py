@@ -47,6 +47,8 @@ class RollOuts:
     async def stop_wrong(self) -> None:
         """Send the former version of a certificate again if several nodes report the new one as wrong."""
         await self._others.confirm()
+        for lineage, number, _ in self._wrong():
+            await self._history.recall(self._nodes(), lineage, number)
         for lineage, number, names in self._wrong():
             nodes = ", ".join(names)
             self._ended.add((lineage, number))

@@ -1,9 +1,12 @@
 """An issuer whose fleet runs in the process of a test, with played nodes."""
 
 import asyncio
+import errno
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 from tests.fakes import FakeClock, FakeHistory
@@ -24,6 +27,7 @@ from wellkeeper_issuer.ports.fleet import EnrolledNode
 from wellkeeper_node.agent.report import CertificateReport, CertificateState
 from wellkeeper_node.bundles.engine_access import EngineAccess
 from wellkeeper_node.bundles.kept import ManifestFile
+from wellkeeper_node.happened import What
 
 Callback = Callable[[Fleet], Awaitable[None]] | None
 
@@ -38,6 +42,7 @@ class Played(Issuer):
         self.has_others = True
         self.own = UNNAMED
         self.history = FakeHistory()
+        self.can_read_history = True
 
     async def join(self, *nodes: PlayedNode) -> None:
         for node in nodes:
@@ -58,7 +63,17 @@ class Played(Issuer):
         disk = Disk(archive, bundles, ManifestFile(self.folder / "manifest.jws", FLEET_KEYS))
         deps = Deps(self.relay, FLEET_KEY, disk, self.records, self.clock, ["web"], notify, joins, self.has_others)
         deps = replace(deps, own=self.own, catching_up=catching_up, forget=forget, history=self.history)
+        deps = replace(deps, delivered=self.delivered)
         return await open_fleet(replace(deps, engine=engine, access=access))
+
+    def delivered(self, lineage: str) -> list[tuple[str, str, datetime]]:
+        if not self.can_read_history:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return [
+            (one.details["node"], one.details["version"], self.clock.now())
+            for one in self.history.happened
+            if (one.what, one.subject) == (What.CERTIFICATE_DELIVERED, lineage)
+        ]
 
     async def report(self, node: PlayedNode, state: CertificateState, number: int) -> None:
         await node.say(certificates={"web": CertificateReport(number, "ab" * 32, state)})

@@ -144,6 +144,25 @@ async def test_version_that_nodes_served_is_not_taken_back_when_they_serve_anoth
     assert await played.listed() == second
 
 
+async def test_version_that_nodes_served_is_not_taken_back_after_a_restart(played: Played) -> None:
+    fleet = await open_second(played)
+    second = await played.listed()
+    for state in (CertificateState.SERVED, CertificateState.WRONG):
+        await hear(played, fleet, state)
+    fleet = await restarted(played, fleet)
+    await fleet.roll_outs.stop_wrong()
+    assert await played.listed() == second
+
+
+async def test_history_that_cannot_be_read_delays_no_stop(played: Played, caplog: pytest.LogCaptureFixture) -> None:
+    played.can_read_history = False
+    fleet = await open_second(played)
+    await hear(played, fleet, CertificateState.WRONG)
+    await fleet.roll_outs.stop_wrong()
+    assert (await played.listed())[0] == 3
+    assert "cannot read the history of certificate web: Permission denied" in caplog.messages
+
+
 async def test_report_counts_before_it_is_recorded(played: Played) -> None:
     fleet = await open_second(played)
     second = await played.listed()
