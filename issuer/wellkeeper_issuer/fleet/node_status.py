@@ -217,7 +217,7 @@ def _unused(report: Report | None, wanted: Collection[str]) -> str | None:
     """Return the first certificate that nginx there has loaded, though clients get another one for its names."""
     for lineage, one in report.certificates.items() if report else ():
         if lineage in wanted and one.state is CertificateState.INSTALLED and one.instead is not None:
-            return f"{lineage}: {one.cause}; clients get {one.instead.words}"
+            return f"{lineage}: {one.cause or one.state}; clients get {one.instead.words}"
     return None
 
 

@@ -113,6 +113,8 @@ def test_certificate_whose_names_have_another_one_is_a_concern_and_no_failure() 
     assert status_of(seen(replace(unused, concern="the manifest is old"))).concern == "the manifest is old"
     assert status_of(seen(unused), replace(NODE, lineages=("mail",))).concern is None
     assert status_of(seen(with_web(state=CertificateState.INSTALLED))).concern is None
+    without_cause = seen(with_web(state=CertificateState.INSTALLED, instead=instead))
+    assert status_of(without_cause).concern == "web: installed; clients get another certificate, serial 0a1b"
 
 
 def test_missing_token_comes_before_other_concerns() -> None:

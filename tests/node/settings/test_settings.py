@@ -70,7 +70,11 @@ def test_nginx_may_be_reached_through_its_processes_or_an_agent() -> None:
         (f"{BASE}[nginx]\ncommand = 'nginx'", "node.toml:4: nginx.command", "a command as a list"),
         (f"{BASE}[nginx]\npid_file = 'run'", "node.toml:4: nginx.pid_file", "an absolute path"),
         (f"{BASE}[nginx]\ntest = 'no'", "node.toml:4: nginx.test", "'command' or 'reload'"),
-        (f"{BASE}[nginx]\nagent = '/x'\npid_file = 'auto'", "node.toml: [nginx]", "pid_file and agent cannot be combined"),
+        (
+            f"{BASE}[nginx]\nagent = '/x'\npid_file = 'auto'",
+            "node.toml: [nginx]",
+            "pid_file and agent cannot be combined",
+        ),
     ],
 )
 def test_mistakes_are_named(text: str, where: str, why: str) -> None:
