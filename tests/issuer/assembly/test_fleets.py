@@ -1,4 +1,4 @@
-"""What the fleet gets from the issuer's directories."""
+"""Deliveries that the fleet gets from the issuer's history."""
 
 from pathlib import Path
 
