@@ -18,9 +18,10 @@ def find_proxy(url: URL) -> URL | None:
         return None
     try:
         proxy = URL(text if "://" in text else f"http://{text}")
+        is_usable = proxy.scheme in {"http", "https"} and bool(proxy.host)
     except ValueError:
-        proxy = URL()
-    if proxy.scheme not in {"http", "https"} or not proxy.host:
+        is_usable = False
+    if not is_usable:
         raise SettingsError(
             f"cannot use the proxy for {url.host} from the environment",
             "it is not the http:// or https:// URL of a proxy",

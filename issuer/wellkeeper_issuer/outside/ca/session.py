@@ -78,7 +78,10 @@ class Reply:
         url = self.headers.get("Location")
         if not url:
             raise ReplyError("it has no Location header")
-        absolute = urljoin(self.url, url)
+        try:
+            absolute = urljoin(self.url, url)
+        except ValueError:
+            absolute = ""
         if _parse(absolute) is None:
             raise ReplyError(f"its Location {one_line(url, 200)!r} is not a URL")
         return absolute
@@ -213,6 +216,8 @@ def _parse(url: str) -> URL | None:
         return None
     try:
         found = URL(url, encoded=True)
+        host = found.host  # this parses the port, too
+        (found.raw_host or "").encode("idna")  # as TLS does
     except ValueError:
         return None
-    return found if found.host else None
+    return found if host else None
