@@ -156,14 +156,14 @@ def parse_engine_address(value: object) -> str:
 def parse_directory_url(value: object) -> str:
     """Check the URL of an ACME directory, which `CaSettings` may restrict to https; raises ValueError."""
     text = parse_text(value)
-    if not text.startswith(("https://", "http://")):
+    if not text.startswith(("https://", "http://")) or not _has_valid_host(text):
         raise ValueError(f"{text!r} is not the https:// URL of an ACME directory")
     return text
 
 
 def parse_ca_name(directory_url: str) -> str:
-    """Return the name of a CA that has none in the settings: its host."""
-    return urlsplit(directory_url).hostname or "ca"
+    """Return the name of a CA that has none in the settings: its host. Raises ValueError."""
+    return urlsplit(parse_directory_url(directory_url)).hostname or ""
 
 
 def parse_cas(value: object) -> object:
@@ -178,14 +178,18 @@ def parse_webhook(value: object) -> str:
     text = parse_text(value)
     if not re.fullmatch(WEBHOOK, text):
         raise ValueError(f"{text!r} is not an http:// or https:// URL")
-    try:
-        split = urlsplit(text)
-        is_valid = bool(split.hostname) and split.port != 0
-    except ValueError:
-        is_valid = False
-    if not is_valid:
+    if not _has_valid_host(text):
         raise ValueError("its host or port is not valid")  # the rest of the URL is often a secret
     return text
+
+
+def _has_valid_host(url: str) -> bool:
+    """Return whether host and port can be valid."""
+    try:
+        split = urlsplit(url)
+        return bool(split.hostname) and split.port != 0
+    except ValueError:
+        return False
 
 
 def parse_mailbox(value: object) -> str:

@@ -151,6 +151,14 @@ from wellkeeper_issuer.settings import read_settings
             "cas[0]: 'http://ca.example/directory' is not an https:// URL; for a CA of your own, add allow_http = true",
         ),
         ("[[cas]]\nname = 'own'\ndirectory = 'ftp://ca.example/'", "cas[0].directory: 'ftp://ca.example/' is not the"),
+        *(
+            (text, f"{key}: 'https://{host}/d' is not the https:// URL of an ACME directory")
+            for host in ("a.example:99999", "[::1", ":443", "")
+            for text, key in (
+                (f"ca = 'https://{host}/d'", "ca"),
+                (f"[[cas]]\nname = 'own'\ndirectory = 'https://{host}/d'", "cas[0].directory"),
+            )
+        ),
         ("[[cas]]\nname = 'google'\neab_key_id = 'x'", "cas[0]: set both eab_key_id and eab_hmac_key_file, or neither"),
         (
             "[[cas]]\nname = 'google'\n[[cas.limits]]\nx=1\nspent = 'order'\nscope = 'account'\ncount = 1\nseconds=9",
