@@ -185,7 +185,10 @@ def _table(settings: Settings, one: Taken) -> dict[str, Any]:
     """Return the table for `[[certificates]]`; raises SettingsError."""
     table = dict(one.table)
     if settings.find_ca(settings.ca[0]).directory != one.directory_url:
-        table["ca"] = settings.find_ca(one.directory_url).name
+        try:
+            table["ca"] = settings.find_ca(one.directory_url).name
+        except ValueError as error:
+            raise SettingsError(f"the settings refuse its CA: {error}") from error
         try:
             settings.find_ca(table["ca"])
         except ValueError:

@@ -94,3 +94,19 @@ def test_relative_directory_is_shown_whole(program: Program) -> None:
     program.configure()
     refused = program.run("import", "lego", "nothing-here")
     assert f"{Path('nothing-here').absolute()} is not lego's directory" in refused.err
+
+
+@pytest.mark.parametrize("url", ["https://[::1/directory", "https://127.0.0.1:99999/directory"])
+def test_acme_sh_certificate_of_a_ca_that_has_no_url_is_left_out(program: Program, tmp_path: Path, url: str) -> None:
+    write_acme_sh(tmp_path, "a.example", FakeCa(datetime.now(UTC)).pair(dns("a.example")), url)
+    write_acme_sh_account(tmp_path, "a/directory", "https://a/1", ACCOUNT_KEY)
+    program.configure()
+    (left_out,) = program.run("import", "acme.sh", str(tmp_path), "--json").json()["left_out"]
+    assert "the settings refuse its CA" in left_out["reason"]
+
+
+def test_lego_certificate_of_a_ca_that_has_no_url_is_left_out(program: Program, tmp_path: Path) -> None:
+    write_lego(tmp_path, "a.example", FakeCa(datetime.now(UTC)).pair(dns("a.example")), "[::1")
+    program.configure()
+    (left_out,) = program.run("import", "lego", str(tmp_path), "--json").json()["left_out"]
+    assert left_out["reason"] == "a.example.json does not name its CA"

@@ -70,12 +70,21 @@ def _server(values: Mapping[str, str]) -> str:
 
 def _accounts(folder: Path, servers: Sequence[str]) -> Iterator[FoundAccount]:
     """Yield the accounts, in folders with host and path of the CA's directory, but without its port."""
-    places = {f"{urlsplit(server).hostname}{urlsplit(server).path}": server for server in servers}
+    places = {_place(server): server for server in servers}
     for path in sorted(folder.rglob("account.key")):
         url, place = _values(path.with_name("ca.conf")).get("ACCOUNT_URL"), str(path.parent.relative_to(folder))
         if url and presence.is_file(path):
             server = places.get(place, f"https://{place}")
             yield FoundAccount(server, server, url, path.read_bytes())
+
+
+def _place(server: str) -> str:
+    """Return the folder, "" for what is not a URL."""
+    try:
+        found = urlsplit(server)
+    except ValueError:
+        return ""
+    return f"{found.hostname}{found.path}"
 
 
 def _hooks(values: Iterable[Mapping[str, str]]) -> Iterator[tuple[str, str]]:

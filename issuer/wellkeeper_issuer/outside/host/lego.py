@@ -38,8 +38,9 @@ def read_lego(folder: Path, find_directory: Callable[[str], str]) -> Found:
 
 def _lineage(path: Path, accounts: Sequence[FoundAccount], find_directory: Callable[[str], str]) -> FoundLineage:
     name, key = one_line(path.stem), path.with_suffix(".key")
-    host = urlsplit(str(_json(path.with_suffix(".json")).get("certUrl", ""))).netloc
+    host = ""
     try:
+        host = urlsplit(str(_json(path.with_suffix(".json")).get("certUrl", ""))).netloc
         server = find_directory(host)
     except ValueError:
         where = f"its CA, at {host}, is not in the settings" if host else f"{name}.json does not name its CA"
