@@ -43,7 +43,7 @@ def bomb(encoding: str) -> bytes:
 @asynccontextmanager
 async def bombing(status: str, encoding: str) -> AsyncIterator[int]:
     """Yield the port of a server, or a proxy, that answers every request with a bomb."""
-    body = bomb(encoding)
+    body, asked = bomb(encoding), asyncio.Event()
     fields = (
         f"HTTP/1.1 {status}",
         f"Content-Encoding: {encoding}",
@@ -54,12 +54,14 @@ async def bombing(status: str, encoding: str) -> AsyncIterator[int]:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(ConnectionError, asyncio.IncompleteReadError):
             await reader.readuntil(b"\r\n\r\n")
+            asked.set()
             writer.write("\r\n".join((*fields, "", "")).encode() + body)
             await writer.drain()
         writer.close()
 
     async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
         yield server.sockets[0].getsockname()[1]
+    assert asked.is_set()
 
 
 async def ask_ca(port: int) -> None:
@@ -110,7 +112,10 @@ READERS: Final[dict[str, Read]] = {
 @pytest.mark.parametrize("encoding", COMPRESS)
 @pytest.mark.parametrize("status", ["200 OK", "500 Broken"])
 @pytest.mark.parametrize("read", READERS.values(), ids=READERS)
-async def test_compressed_reply_needs_no_memory(read: Read, status: str, encoding: str) -> None:
+async def test_compressed_reply_needs_no_memory(
+    read: Read, status: str, encoding: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
     async with bombing(status, encoding) as port:
         assert await peak(read, port) < MOST_BYTES
 
@@ -122,6 +127,7 @@ async def test_compressed_reply_of_a_proxy_needs_no_memory(
 ) -> None:
     async with bombing(status, "gzip") as port:
         monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{port}")
+        monkeypatch.setenv("no_proxy", "")
         assert await peak(read, 1) < MOST_BYTES
 
 

@@ -16,6 +16,12 @@ from wellkeeper_issuer.outside.ca.session import Limits
 from wellkeeper_issuer.outside.keys.accounts import AccountFolder
 
 
+@pytest.fixture(autouse=True)
+def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no proxy of this machine be asked for the servers of these tests, which are in this process."""
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+
+
 @pytest.fixture
 async def server() -> AsyncIterator[AcmeServer]:
     async with AcmeServer() as running:
