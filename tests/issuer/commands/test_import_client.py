@@ -110,3 +110,15 @@ def test_lego_certificate_of_a_ca_that_has_no_url_is_left_out(program: Program, 
     program.configure()
     (left_out,) = program.run("import", "lego", str(tmp_path), "--json").json()["left_out"]
     assert left_out["reason"] == "a.example.json does not name its CA"
+
+
+@pytest.mark.parametrize("client", ["acme.sh", "dehydrated"])
+def test_account_of_a_ca_that_has_no_url_is_not_imported(program: Program, tmp_path: Path, client: str) -> None:
+    pair, url = FakeCa(datetime.now(UTC)).pair(dns("a.example")), "https://[::1/directory"
+    write_acme_sh(tmp_path, "a.example", pair, url)
+    write_acme_sh_account(tmp_path, "[::1/directory", "https://a/1", ACCOUNT_KEY)
+    write_dehydrated(tmp_path, "a.example", pair)
+    write_dehydrated_account(tmp_path, url, ACCOUNT_KEY)
+    program.configure()
+    program.make_keys()
+    assert program.run("import", client, str(tmp_path), "--apply", "--json").json()["accounts"] == []

@@ -73,8 +73,8 @@ def _accounts(folder: Path, servers: Sequence[str]) -> Iterator[FoundAccount]:
     places = {_place(server): server for server in servers}
     for path in sorted(folder.rglob("account.key")):
         url, place = _values(path.with_name("ca.conf")).get("ACCOUNT_URL"), str(path.parent.relative_to(folder))
-        if url and presence.is_file(path):
-            server = places.get(place, f"https://{place}")
+        server = places.get(place, f"https://{place}")
+        if url and _place(server) and presence.is_file(path):
             yield FoundAccount(server, server, url, path.read_bytes())
 
 

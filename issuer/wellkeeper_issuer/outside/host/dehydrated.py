@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 from wellkeeper_client.foreign_text import one_line
 from wellkeeper_issuer.known_cas import LETS_ENCRYPT
@@ -54,8 +55,9 @@ def _accounts(folder: Path) -> Iterator[FoundAccount]:
         try:
             encoded = path.parent.name
             server = base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)).decode().strip()
+            is_usable = urlsplit(server).scheme == "https"
             url = str(json.loads(found_pairs.read_text(path.with_name("account_id.json")))["url"])
         except (ValueError, KeyError, TypeError):
             continue  # dehydrated registers again
-        if server.startswith("https://"):
+        if is_usable:
             yield FoundAccount(encoded, server, url, path.read_bytes())
