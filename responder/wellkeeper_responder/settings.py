@@ -16,7 +16,9 @@ DEFAULT_MAX_TOKENS: Final = 10_000
 WHERE_FROM: Final = "On the issuer's host, 'wellkeeper trust' shows the public values."
 # sockaddr_un has 108 bytes, the last one zero.
 _MAX_UNIX_PATH: Final = 107
-_HOST_AND_PORT: Final = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.%]+)\]|(?P<host>[^:\[\]\s]+)):(?P<port>[0-9]{1,5})")
+# The system looks up no name with an empty label, or one of more than 63 characters.
+_NAME: Final = r"[^:\[\]\s.]{1,63}(?:\.[^:\[\]\s.]{1,63})*\.?"
+_HOST_AND_PORT: Final = re.compile(rf"(?:\[(?P<v6>[0-9A-Fa-f:.%]+)\]|(?P<host>{_NAME})):(?P<port>[0-9]{{1,5}})")
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,6 +44,8 @@ def test_address_round_trips_through_text(text: str, address: Address) -> None:
         ":80",
         "host:65536",
         "host:٣",
+        "a..b:80",
+        f"{'a' * 64}.example:80",
     ],
 )
 def test_invalid_address_is_refused(text: str) -> None:
