@@ -47,7 +47,7 @@ async def listening(
             listener = await loop.create_unix_server(accept, sock=_bind(address, group))
         else:
             listener = await loop.create_server(accept, *address)
-    except OSError as error:
+    except (OSError, UnicodeError) as error:  # UnicodeError: a name with an empty label, or a long one
         raise DaemonError(f"cannot listen on {shown(address)}", _why(error, address), _REMEDY) from error
     ending = loop.create_task(_end_slow_ones(server, request_seconds))
     try:
@@ -65,7 +65,9 @@ def shown(address: Path | tuple[str, int]) -> str:
     return f"unix:{address}" if isinstance(address, Path) else f"{address[0]}:{address[1]}"
 
 
-def _why(error: OSError, address: Path | tuple[str, int]) -> str:
+def _why(error: OSError | UnicodeError, address: Path | tuple[str, int]) -> str:
+    if isinstance(error, UnicodeError):
+        return "the host is not a valid name"
     if isinstance(address, Path) or isinstance(error, socket.gaierror):
         return error.strerror or str(error)
     return why_not_bound(error)

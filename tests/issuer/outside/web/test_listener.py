@@ -64,7 +64,12 @@ async def test_tcp_address_is_served(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("host", "why"), [("192.0.2.1", "Cannot assign requested address"), ("nothing.invalid", "[A-Z]")]
+    ("host", "why"),
+    [
+        ("192.0.2.1", "Cannot assign requested address"),
+        ("nothing.invalid", "[A-Z]"),
+        ("a..b", "the host is not a valid name"),
+    ],
 )
 async def test_tcp_address_that_this_host_lacks_is_refused(host: str, why: str) -> None:
     with pytest.raises(DaemonError, match=rf"cannot listen on {host}:8080: {why}"):
