@@ -13,6 +13,8 @@ from wellkeeper_node.model import Certificate
 
 _Sample = tuple[Mapping[str, str], float]
 
+# Of the values of labels: the path of a relay's socket may have any of these.
+_ESCAPES: Final = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
 _AGENT: Final[Mapping[str, str]] = {
     "reported_at_seconds": "Time of the last report of the agent.",
     "relay_contact_at_seconds": "Time of the last answer of the relay.",
@@ -56,9 +58,9 @@ def _is(one: CertificateReport, state: CertificateState) -> bool:
 
 
 def _gauge(name: str, text: str, samples: Iterable[_Sample]) -> str:
-    """Return the lines of a gauge; names of certificates and addresses of relays need no escapes."""
+    """Return the lines of a gauge."""
     lines = [f"# HELP wellkeeper_node_{name} {text}", f"# TYPE wellkeeper_node_{name} gauge"]
     for labels, value in samples:
-        inner = "".join(f'{{{label}="{content}"}}' for label, content in labels.items())
+        inner = "".join(f'{{{label}="{content.translate(_ESCAPES)}"}}' for label, content in labels.items())
         lines.append(f"wellkeeper_node_{name}{inner} {value:.12g}")
     return "\n".join(lines) + "\n"

@@ -50,6 +50,12 @@ def test_report_contacts_and_expiry_are_metrics() -> None:
     }
 
 
+def test_socket_of_a_relay_with_any_characters_is_a_label() -> None:
+    name = 'unix:/run/"a"\\n\n'
+    text = to_prometheus(Shown(Report("1.2.3", 1000.5), {name: ""}, {name: 999.0}), {}, NOW)
+    assert parsed(text)["relay_contact_at_seconds"] == {(name,): 999}
+
+
 def test_node_without_problems_has_good_metrics() -> None:
     report = Report("1.2.3", 1000.5, certificates={"web": CertificateReport(2, "ab" * 32, CertificateState.SERVED)})
     found = parsed(to_prometheus(Shown(report, {}), {}, NOW + timedelta(seconds=1)))
