@@ -1,19 +1,17 @@
 """A site in containers, as its clients see it."""
 
 import asyncio
-import ssl
 from collections.abc import Awaitable, Callable
 from typing import Final
 
 from stand.nginx import Address
 from stand.pebble import Pebble
 from stand.processes import StandError
+from tests.served_serial import served_serial
 
 NAME: Final = "www.example.org"
 
 _SECONDS: Final = 240.0
-# A packet that was lost because a container ended is sent again after 1, 2, 4 … 32 seconds.
-_CONNECT_SECONDS: Final = 10.0
 
 
 class Site:
@@ -46,14 +44,5 @@ class Site:
             raise StandError(f"late at {self._address}\n{await self._log()}") from error
 
     async def served(self) -> str | None:
-        """Return the serial number of the certificate that nginx serves; None if it is late or not of the CA."""
-        context = ssl.create_default_context(cadata=(await self._ca.issuing_root()).decode())
-        host, port = self._address
-        try:
-            async with asyncio.timeout(_CONNECT_SECONDS):
-                _, writer = await asyncio.open_connection(host, port, ssl=context, server_hostname=NAME)
-        except OSError:
-            return None
-        found = writer.get_extra_info("ssl_object").getpeercert()
-        writer.transport.abort()
-        return str(found["serialNumber"])
+        """Return the serial number of the certificate that nginx serves; None if it is late, or not of the CA."""
+        return await served_serial(self._address, await self._ca.issuing_root(), NAME)

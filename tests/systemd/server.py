@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import ssl
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,6 +9,7 @@ from stand.fault_proxy import FaultProxy
 from stand.machine import Machine
 from stand.pebble import Pebble
 from stand.processes import StandError
+from tests.served_serial import served_serial
 
 NAME: Final = "www.example.org"
 LIVE: Final = f"/var/lib/wellkeeper/certificates/live/{NAME}"
@@ -120,15 +120,8 @@ class Server:
         return str(serial)
 
     async def served(self, name: str = NAME) -> str | None:
-        """Return the serial number of the certificate that nginx serves; None for one that is not of the CA."""
-        context = ssl.create_default_context(cadata=(await self.issuing_root()).decode())
-        try:
-            _, writer = await asyncio.open_connection(self.address, 443, ssl=context, server_hostname=name)
-        except OSError:
-            return None
-        found = writer.get_extra_info("ssl_object").getpeercert()
-        writer.transport.abort()
-        return str(found["serialNumber"])
+        """Return the serial number of the certificate that nginx serves; None if it is late, or not of the CA."""
+        return await served_serial((self.address, 443), await self.issuing_root(), name)
 
     async def issuing_root(self) -> bytes:
         """Return the root of the CA's certificates."""
