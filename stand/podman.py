@@ -57,7 +57,7 @@ class Podman:
         return await run_well(*command, *argv, folder=folder, environment=environment)
 
     def end_name_server(self) -> None:
-        """End it, so that the next container starts another one: in podman 4.3, it may lock up when it reloads."""
+        """End it, so that the next container starts another one."""
         os.kill(int(_NAME_SERVER.read_text()), signal.SIGKILL)
 
     async def remove_all(self) -> None:

@@ -117,12 +117,15 @@ class Project:
             return False
         return True
 
-    async def restart_until_found(self, service: str, client: str) -> None:
-        """Restart the service, with the name server of podman, until another service finds it."""
+    async def restart_until_it_finds(self, client: str, service: str) -> None:
+        """Restart a service until it finds another one.
+
+        podman 4.3: a bridge takes another MAC address when a container starts; others go on with the former one.
+        """
         while not await self.finds(client, service):
             if isinstance(self._engine, Podman):
                 self._engine.end_name_server()
-            await self.restart(service)
+            await self.restart(client)
 
     async def crash(self, service: str) -> None:
         os.kill((await self.state(service))["State"]["Pid"], signal.SIGKILL)

@@ -35,6 +35,8 @@ class Fleet:
     nodes: dict[str, tuple[Project, Site]]
 
     async def renew(self) -> None:
+        for node, _ in self.nodes.values():
+            await node.restart_until_it_finds("node", "nginx")
         _, site = self.nodes["web1"]
         await renew(self.issuer, site)
 
@@ -95,8 +97,6 @@ async def test_restarts_in_an_order_and_its_reverse_change_nothing(fleet: Fleet)
         served = await fleet.until_served()
         for project, service in order:
             await project.restart(service)
-        for node, _ in fleet.nodes.values():
-            await node.restart_until_found("nginx", "node")
         assert await fleet.until_served() == served
         await fleet.renew()
         await fleet.until_served(other_than=served)
