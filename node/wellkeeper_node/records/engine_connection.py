@@ -214,7 +214,8 @@ async def connect(access: Access) -> EngineConnection:
             continue
         try:
             if place not in tried:
-                return await _to_primary(access, place)
+                replica = ReplicaError(f"{place[0]}:{place[1]}", address.service)
+                return await _opened(EngineConnection(access, *place), replica)
         except FAULTS as error:
             tried[place] = error
     raise next(iter(tried.values()), SentinelsError(address.service, failures))
@@ -228,16 +229,6 @@ async def _primary(access: Access, host: str, port: int) -> tuple[str, int]:
         return _place(found)
     finally:
         await sentinel.disconnect(nowait=True)
-
-
-async def _to_primary(access: Access, place: tuple[str, int]) -> EngineConnection:
-    connection = await _opened(EngineConnection(access, *place))
-    try:
-        await _refuse_replica(connection, ReplicaError(f"{place[0]}:{place[1]}", access.address.service))
-    except BaseException:
-        await connection.disconnect(nowait=True)
-        raise
-    return connection
 
 
 async def _refuse_replica(connection: EngineConnection, error: ReplicaError) -> None:
@@ -259,10 +250,13 @@ def _place(reply: Reply) -> tuple[str, int]:
     return name, int(number)
 
 
-async def _opened(connection: EngineConnection) -> EngineConnection:
+async def _opened(connection: EngineConnection, replica: ReplicaError | None = None) -> EngineConnection:
+    """Connect. Raises `replica`, if it is given, from a server that is one."""
     try:
         async with asyncio.timeout(connection.socket_connect_timeout):
             await connection.connect()  # type: ignore[no-untyped-call]
+        if replica is not None:
+            await _refuse_replica(connection, replica)
     except BaseException:
         await connection.disconnect(nowait=True)
         raise
