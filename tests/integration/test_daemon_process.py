@@ -70,7 +70,7 @@ async def test_daemon_obtains_missing_certificates_and_answers_requests(folder: 
         (report,) = forced.json()["certificates"]
         assert report["fingerprint_sha256"] == installed(host.issuer, "web") != before
         assert await served(host, NAME) == installed(host.issuer, "web")
-        assert '"stage": "validate", "event": "finished"' in forced.err
+        assert '"stage": "finalize", "event": "finished"' in forced.err
         assert '"certificate": "other"' not in forced.err
         await _check_metrics(host)
         ended = await daemon.end(signal.SIGTERM)

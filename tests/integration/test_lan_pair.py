@@ -111,6 +111,9 @@ async def test_pair_renews_although_its_address_moves(lan: Lan, folder: Path) ->
             await fleet.host.dns.set_addresses(NAME, ADDRESS)
             fleet.ca.stage(Kind.CHALLENGE, losing_power(first, visitor))
             finished = await fleet.renew("--force")
+            # Pebble reuses one authorization in a hundred, and then fetches nothing.
+            if is_reused := fleet.ca.staged(Kind.CHALLENGE) > 0:
+                finished = await fleet.renew("--force")
             assert (finished.exit_code, outcomes(finished)) == (0, {LINEAGE: "served"}), finished
             await fleet.is_served("web3")
             first.host.plug_in()
@@ -128,4 +131,4 @@ async def test_pair_renews_although_its_address_moves(lan: Lan, folder: Path) ->
             await fleet.renewed("--force")
             await visitor.sees(installed(fleet.host.issuer, LINEAGE))
             assert visitor.failures == []
-        assert orders(fleet.host.ca) == 3
+        assert orders(fleet.host.ca) == 3 + is_reused

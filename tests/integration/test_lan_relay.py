@@ -93,10 +93,14 @@ async def test_relay_that_dies_at_each_step_costs_no_order(lan: Lan, folder: Pat
         for number, steps in enumerate(RENEWALS, 2):
             for stage in steps:
                 stage(fleet)
+            fleet.ca.asked.clear()
             await fleet.renewed("--force")
             await fleet.is_reported()
             assert orders(fleet.host.ca) == number
-            assert (fleet.proxy.staged, fleet.ca.staged(Kind.CHALLENGE), fleet.ca.staged(Kind.CERTIFICATE)) == (0, 0, 0)
+            # Pebble reuses one authorization in a hundred: there is no token then, and steps are left for the next one.
+            is_reused = not fleet.ca.times(Kind.AUTHORIZATION)
+            staged = (fleet.proxy.staged, fleet.ca.staged(Kind.CHALLENGE), fleet.ca.staged(Kind.CERTIFICATE))
+            assert is_reused or staged == (0, 0, 0)
 
 
 async def test_record_that_is_stored_though_the_relay_answers_too_late_is_not_put_twice(lan: Lan, folder: Path) -> None:
