@@ -106,7 +106,7 @@ async def test_snippet_without_a_reload(host: Host) -> None:
 @pytest.fixture
 def ipv6_address() -> Iterator[str]:
     """Yield an address of this machine that is not ::1, one for documentation: nothing leaves the machine."""
-    address = f"2001:db8::{os.getpid() % 10000}"
+    address = f"2001:db8::{os.getpid() % 9999 + 1}"
     command = ["ip", "-6", "address", "add", f"{address}/128", "dev", "lo"]
     subprocess.run(command, check=True)
     try:
