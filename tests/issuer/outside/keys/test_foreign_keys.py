@@ -108,6 +108,18 @@ def test_every_form_gives_the_same_thumbprint(form: str, folder: Path) -> None:
     assert read_thumbprint(path)[1] == expected(key)
 
 
+@pytest.mark.parametrize(
+    ("scalar", "thumbprint"),
+    [
+        pytest.param(379, "7Yxe6c_3bAa6kiaK1G-BZmi9EeNsUmlcbdnrtLeuK4E", id="x"),
+        pytest.param(43, "WZsjbh58q8kl1WsGShqtiycImZtCgGbukDn4RAacMig", id="y"),
+    ],
+)
+def test_thumbprint_keeps_the_zero_byte_at_the_beginning_of_a_coordinate(scalar: int, thumbprint: str) -> None:
+    key = ec.derive_private_key(scalar, ec.SECP256R1())  # such a key is one of 128; the thumbprint is josepy's
+    assert public_keys.thumbprint(key.public_key()) == thumbprint
+
+
 def test_thumbprint_and_kind_of_the_example_of_the_rfc(folder: Path) -> None:
     path = folder / "private_key.json"
     path.write_text(json.dumps(EXAMPLE))
