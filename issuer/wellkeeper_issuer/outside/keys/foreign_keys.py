@@ -121,13 +121,8 @@ def _object(data: bytes) -> Mapping[str, Any]:
 
 def _parse_pem(data: bytes, blocks: list[str]) -> object:
     names = [block for block in blocks if block != "EC PARAMETERS"]
-    if not names:
-        raise ValueError("it has the parameters of a key, but no key")
+    _check_blocks(names)
     name = names[0]
-    if "CERTIFICATE" in name:
-        raise ValueError(f"it is a {name.lower()}")
-    if not name.endswith(("PRIVATE KEY", "PUBLIC KEY")):
-        raise ValueError(f"it is PEM with {name!r:.40}, not with a key")
     if name == "ENCRYPTED PRIVATE KEY" or b"Proc-Type: 4,ENCRYPTED" in data:
         raise ValueError(
             "it is encrypted; write its public key to a file with 'openssl pkey -in FILE -pubout' and name that"
@@ -139,6 +134,21 @@ def _parse_pem(data: bytes, blocks: list[str]) -> object:
         return serialization.load_pem_private_key(pem, None)
     except (ValueError, TypeError) as error:
         raise ValueError(f"the {name.lower()} is damaged or was cut short: {error!s:.100}") from error
+
+
+def _check_blocks(names: list[str]) -> None:
+    """Raise ValueError unless the PEM blocks are one key."""
+    if not names:
+        raise ValueError("it has the parameters of a key, but no key")
+    name = names[0]
+    if "CERTIFICATE" in name:
+        raise ValueError(f"it is a {name.lower()}")
+    if len(names) > 1:
+        raise ValueError(f"it has several blocks: {', '.join(names).lower():.100}; an account key is alone in its file")
+    if name == "OPENSSH PRIVATE KEY":
+        raise ValueError("it is an SSH key")
+    if not name.endswith(("PRIVATE KEY", "PUBLIC KEY")):
+        raise ValueError(f"it is PEM with {name!r:.40}, not with a key")
 
 
 def _parse_der(data: bytes) -> object:

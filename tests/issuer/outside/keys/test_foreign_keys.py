@@ -134,6 +134,7 @@ def test_private_key_is_parsed_whole() -> None:
 ENCRYPTED = RSA.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"secret"))
 ENCRYPTED_SEC1 = EC.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, BestAvailableEncryption(b"secret"))
 ED25519 = ed25519.Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NONE)
+SSH = EC.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NONE)
 OTHER_CURVE = ec.generate_private_key(ec.SECP256K1())
 _CERTIFICATE_KEY = private(ec.generate_private_key(ec.SECP256R1()), PrivateFormat.PKCS8, Encoding.PEM)
 PAIR = Pair(_CERTIFICATE_KEY, FakeCa().chain(_CERTIFICATE_KEY, dns("a.example")))
@@ -154,6 +155,12 @@ REFUSED = {
     "JSON list": (b"[]", "it is JSON, but not a JSON Web Key"),
     "deep JSON": (b'{"a":' * 10_000, "it is not valid JSON: "),
     "certificate": (PAIR.chain_pem, "it is a certificate"),
+    "key and certificate, as HAProxy has them": (
+        PAIR.certificate_key_pem + PAIR.chain_pem,
+        "it has several blocks: private key, certificate, certificate",
+    ),
+    "several keys": (ED25519 + rsa_pem("2048"), "it has several blocks: private key, "),
+    "SSH key": (SSH, "it is an SSH key"),
     "parameters alone": (PARAMETERS, "it has the parameters of a key, but no key"),
     "other PEM": (b"-----BEGIN DH PARAMETERS-----\n", "it is PEM with 'DH PARAMETERS', not with a key"),
     "damaged public key": (
