@@ -48,7 +48,7 @@ def _describe(settings: Settings, one: Shown) -> dict[str, Any]:
         "name": lineage.name,
         "identifiers": [str(identifier) for identifier in lineage.identifiers],
         "cas": _cas(settings, one),
-        "key_type": lineage.key_type.value,
+        "key_type": None if lineage.is_external else lineage.key_type.value,
         "not_after": one.not_after.isoformat() if one.not_after else None,
     }
 
@@ -57,7 +57,8 @@ def _row(settings: Settings, seen: Overview, one: Shown) -> Row:
     lineage = one.lineage
     identifiers = ", ".join(idn.describe(str(identifier)) for identifier in lineage.identifiers)
     cas = ", ".join(_cas(settings, one))
-    return Row((lineage.name, cas, lineage.key_type.value, _expiry(seen, one), identifiers))
+    key_type = "-" if lineage.is_external else lineage.key_type.value
+    return Row((lineage.name, cas, key_type, _expiry(seen, one), identifiers))
 
 
 def _cas(settings: Settings, one: Shown) -> list[str]:

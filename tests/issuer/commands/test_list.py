@@ -53,6 +53,12 @@ def test_list_shows_names_cas_key_type_and_expiry(program: Program) -> None:
     ]
 
 
+def test_key_type_is_not_that_of_a_certificate_that_another_client_obtains(program: Program) -> None:
+    program.configure(more=f'[[certificates]]\nname = "{NAME}"\nidentifiers = ["{NAME}"]\nsource = "external"\n')
+    assert program.run("list").out.splitlines()[1].split() == [NAME, "-", "-", "not", "issued", "yet", NAME]
+    assert program.run("list", "--json").json()["certificates"][0]["key_type"] is None
+
+
 def expiry(program: Program) -> str:
     """Return the column EXPIRES of the only certificate."""
     _, found = program.run("list").out.splitlines()
