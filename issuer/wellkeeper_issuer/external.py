@@ -1,5 +1,6 @@
 """Check what another ACME client obtained, and make an attempt of it that only has to be installed."""
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
@@ -10,8 +11,9 @@ from wellkeeper_node.certificates import chains, reading
 from wellkeeper_node.model import Certificate, Pair
 
 _WHAT: Final = "cannot deliver the certificate"
+_USABLE_KEY: Final = "Give its ECDSA or RSA key in PEM, without a passphrase."
 _OTHER_KEY: Final = "Give the key that the client made for this certificate."
-_FULL_CHAIN: Final = "Give the file with the certificate first, then the intermediate ones (fullchain)."
+_FULL_CHAIN: Final = "Give the PEM file with the certificate first, then the intermediate ones (fullchain)."
 
 
 def check_pair(pair: Pair, now: datetime) -> Certificate:
@@ -30,6 +32,11 @@ def check_pair(pair: Pair, now: datetime) -> Certificate:
         raise SettingsError(_WHAT, f"the chain is not usable: {fault}", _FULL_CHAIN) from fault
     _check_key(pair)
     return certificate
+
+
+def rewrite_chain(pair: Pair) -> Pair:
+    """Return the pair, which `check_pair` passed, with PEM that nginx can read: cryptography is less strict."""
+    return replace(pair, chain_pem=b"".join(reading.split_chain(pair.chain_pem)))
 
 
 def make_attempt(name: str, pair: Pair) -> Attempt:
@@ -56,8 +63,6 @@ def _check_key(pair: Pair) -> None:
     try:
         is_its_own = reading.certificate_key_matches(pair.chain_pem, pair.certificate_key_pem)
     except (ValueError, TypeError) as error:  # TypeError: it is encrypted
-        raise SettingsError(
-            _WHAT, f"the key cannot be used: {error}", "nginx needs a key without a passphrase."
-        ) from error
+        raise SettingsError(_WHAT, f"the key cannot be used: {error}", _USABLE_KEY) from error
     if not is_its_own:
         raise SettingsError(_WHAT, "the key belongs to another certificate", _OTHER_KEY)

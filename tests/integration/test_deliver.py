@@ -110,6 +110,11 @@ async def test_wildcard_of_another_client_is_served_and_never_ordered(client: Cl
     live = version(client.host.issuer, "example.net")
     assert (await client.deliver()).out == "example.net: already installed, and nginx serves it\n"
     assert version(client.host.issuer, "example.net") == live
+    chain = client.folder / "fullchain.pem"
+    leaf, _ = reading.split_chain(chain.read_bytes())
+    chain.write_bytes(leaf)
+    assert (await client.deliver()).out.startswith("example.net: served"), "another chain of the same leaf is new"
+    assert (client.host.issuer.live("example.net") / "fullchain.pem").read_bytes() == leaf
     await client.host.issuer.run_well("renew")
     assert await served(client.host, WEB) == installed(client.host.issuer, "web")
     assert orders(client.host.ca) == 1
