@@ -119,6 +119,13 @@ def _check_publication(given: argparse.Namespace, stdin: TextIO) -> None:
     publisher.parse_key_authorization(given.key_authorization)
 
 
+def _path(text: str) -> Path:
+    """Return the path. An unset variable of a hook is an empty one, which `Path` takes for the working directory."""
+    if not text:
+        raise argparse.ArgumentTypeError("expected a path, got an empty text")
+    return Path(text)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         _PROGRAM,
@@ -133,10 +140,10 @@ def _parser() -> argparse.ArgumentParser:
         "key_authorization", metavar="KEY_AUTHORIZATION", nargs="?", help="TOKEN.THUMBPRINT; - reads standard input"
     )
     parser.add_argument("--withdraw", metavar="TOKEN", help="withdraw this token; also takes its key authorization")
-    parser.add_argument("--watch", metavar="DIR", type=Path, help="the webroot of a client")
+    parser.add_argument("--watch", metavar="DIR", type=_path, help="the webroot of a client")
     parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
     _add(parser, "control", "ADDRESS", publisher.DEFAULT_CONTROL, "control address of the responder")
-    _add(parser, "key", "FILE", str(publisher.DEFAULT_KEY), "publishing key, in PEM").type = Path
+    _add(parser, "key", "FILE", str(publisher.DEFAULT_KEY), "publishing key, in PEM").type = _path
     _add(
         parser,
         "through",
