@@ -38,7 +38,9 @@ _CALL_SECONDS: Final = 5.0
 # As in `status --nodes`.
 _LATELY_SECONDS: Final = 180.0
 _OF_AN_ENGINE_IN_USE: Final = frozenset({"memory", "server"})
-_NETWORK: Final = "Check the address, the firewall, and the user's line in the engine's ACL file."
+_NETWORK: Final = (
+    "Check the address (rediss:// only with TLS), the firewall, and the user's line in the engine's ACL file."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +56,10 @@ async def check_engine(settings: Settings, address: EngineAddress) -> list[Findi
     """Return what was tried. Raises SettingsError."""
     issuer, nodes = _users(settings, address)
     try:
-        found = [judged.judge_encryption(address), *[await _connects(one) for one in (issuer, nodes)]]
-        if all(one.verdict is not Verdict.FAIL for one in found):
+        found = [await _connects(one) for one in (issuer, nodes)]
+        connected = [one.verdict is not Verdict.FAIL for one in found]
+        found.insert(0, judged.judge_encryption(address, is_connected=any(connected)))
+        if all(connected):
             found += [await _lease(issuer.records), await _follow(issuer, nodes), await _report(issuer, nodes)]
             found += await _rights(issuer, judged.issuer_rights(address.prefix))
             found += await _rights(nodes, judged.node_rights(address.prefix))

@@ -73,6 +73,8 @@ def test_engine_that_does_not_answer_fails_and_nothing_is_written(ready: Program
     assert checked.exit_code == 1
     assert "fail     issuer: cannot use the engine at redis://127.0.0.1" in checked.out
     assert "Check that a Valkey or Redis server runs at this address" in checked.out
+    encrypted = ready.run("engine", "check", url.replace("redis", "rediss"))
+    assert "skipped  there was no connection to try it with (tls)" in encrypted.out
     used = ready.run("engine", "use", url, "--json")
     assert used.exit_code == 1
     assert_documented("engine use", used.json())

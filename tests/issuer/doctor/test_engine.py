@@ -75,7 +75,12 @@ def test_fields_of_info_are_read() -> None:
     ],
 )
 def test_passwords_need_an_encrypted_connection(address: str, verdict: Verdict) -> None:
-    assert judge_encryption(parse_engine(address)).verdict is verdict
+    assert judge_encryption(parse_engine(address), is_connected=True).verdict is verdict
+
+
+def test_encryption_is_only_known_after_a_connection() -> None:
+    assert judge_encryption(parse_engine("rediss://10.0.0.1"), is_connected=False).verdict is Verdict.SKIPPED
+    assert judge_encryption(parse_engine("redis://10.0.0.1"), is_connected=False).verdict is Verdict.WARN
 
 
 def test_user_may_do_what_it_needs_and_nothing_else() -> None:
