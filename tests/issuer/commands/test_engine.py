@@ -101,6 +101,14 @@ def test_mistakes_are_named(ready: Program, arguments: list[str], words: str) ->
     assert words in " ".join(finished.err.split())
 
 
+def test_engine_needs_the_relay_with_which_nodes_join(ready: Program) -> None:
+    drop_in(ready).unlink()
+    finished = ready.run("engine", "use", "redis://127.0.0.1")
+    assert finished.exit_code == 2
+    assert "cannot use an engine\n  no relay is configured, with which nodes join\n" in finished.err
+    assert "wellkeeper fleet listen ADDRESS" in finished.err
+
+
 def test_fleet_in_another_file_is_left_alone(ready: Program) -> None:
     drop_in(ready).unlink()
     ready.configure("www.example.org", more=FLEET)
