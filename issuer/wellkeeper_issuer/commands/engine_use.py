@@ -128,7 +128,7 @@ def _written(written: Sequence[Path]) -> list[str]:
 
 def _lines_of_new(*, is_filled: bool) -> list[str]:
     if not is_filled:
-        return ["note   the engine does not have all records yet; the daemon copies them"]
+        return ["note   the engine does not have all records yet; the daemon copies them as soon as it runs"]
     return ["copied the records", "Next: sudo wellkeeper engine check, which shows the nodes that have moved"]
 
 
