@@ -66,9 +66,10 @@ class WebSettings(Frozen):
         return None if self.listen is None or isinstance(self.listen, Path) else self.listen[0]
 
     def accepted_hosts(self) -> frozenset[str]:
-        """Return the hosts that requests may name, as in a Host header without its port."""
+        """Return the hosts that requests may name: as in a Host header, without port and trailing dot."""
         own = (_in_url(self._host),) if self._host else ()
-        return frozenset(one.lower() for one in ("localhost", "127.0.0.1", "[::1]", *own, *self.hosts))
+        accepted = ("localhost", "127.0.0.1", "[::1]", *own, *self.hosts)
+        return frozenset(one.lower().removesuffix(".") for one in accepted)
 
 
 def _in_url(host: str) -> str:

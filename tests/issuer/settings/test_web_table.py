@@ -17,7 +17,7 @@ def test_nothing_listens_by_default(folder: Path) -> None:
         ("listen = 'unix:/run/status.sock'", set()),
         ("listen = 'localhost:9900'", set()),
         ("listen = '127.0.0.2:9900'", {"127.0.0.2"}),
-        ("listen = '[::1]:9900'\nhosts = ['Status.example']", {"status.example"}),
+        ("listen = '[::1]:9900'\nhosts = ['Status.example', 'www.example.']", {"status.example", "www.example"}),
         ("listen = '[fd00::1]:9900'\nallow_remote = true", {"[fd00::1]"}),
     ],
 )

@@ -61,9 +61,10 @@ class Site:
 
 
 def _host(header: str) -> str:
-    """Return the host without its port: `[::1]:80` and `[::1]` are `[::1]`."""
+    """Return the host without its port and the dot of an absolute name: `[::1]:80` and `[::1]` are `[::1]`."""
     host, colon, port = header.lower().rpartition(":")
-    return host if colon and (port.isdigit() or not port) and not host.endswith(":") else header.lower()
+    has_port = colon and (port.isdigit() or not port) and not host.endswith(":")
+    return (host if has_port else header.lower()).removesuffix(".")
 
 
 def _parsed(query: str) -> Query:

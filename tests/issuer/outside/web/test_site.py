@@ -99,13 +99,25 @@ async def test_paths_are_exact(address: UnixAddress, path: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "host", ["localhost", "LOCALHOST:9900", "127.0.0.1:80", "[::1]", "[::1]:80", "status.example:"]
+    "host",
+    [
+        "localhost",
+        "LOCALHOST:9900",
+        "127.0.0.1:80",
+        "[::1]",
+        "[::1]:80",
+        "status.example:",
+        "status.example.",
+        "localhost.:80",
+    ],
 )
 async def test_request_for_one_of_our_hosts_is_answered(address: UnixAddress, host: str) -> None:
     assert (await get(address, host=host)).status == 200
 
 
-@pytest.mark.parametrize("host", ["", "evil.example", "localhost.evil.example", "[::2]", "::1", "localhost:x", ":80"])
+@pytest.mark.parametrize(
+    "host", ["", "evil.example", "localhost.evil.example", "[::2]", "::1", "localhost:x", ":80", ".", "localhost.."]
+)
 async def test_request_for_another_host_is_refused(address: UnixAddress, host: str) -> None:
     reply = await get(address, host=host)
     assert (reply.status, reply.body) == (421, b"unknown host; name it in hosts under [web]\n")
