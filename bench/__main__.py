@@ -35,15 +35,15 @@ from bench.table import table
 from stand.processes import PROJECT, StandError, temporary_folder
 
 _Measure = Callable[[Plan, Path, Tell], Awaitable[Result]]
-_HOST: Final = (issuance, far_ca, serving, costs, reloads, nothing_due, bulk, idle, status_page)
+_HOST: Final = (issuance, far_ca, serving, costs, reloads, nothing_due, bulk, idle)
 _FLEET: Final = (tokens, renewal, sealing, newcomer, fleet_idle, many, large)
 _ENGINE: Final = (news, contents, engine_tokens, outages)
-_MEASUREMENTS: Final[Mapping[str, _Measure]] = {one.NAME: one.measure for one in (*_HOST, *_FLEET, *_ENGINE)}
-# By the part of the page that they write together.
-_PARTS: Final = {
-    part: [module.NAME for module in modules]
-    for part, modules in ((page.HOST, _HOST), (page.FLEET, _FLEET), (page.ENGINE, _ENGINE))
+_BY_PART: Final = {page.HOST: _HOST, page.FLEET: _FLEET, page.ENGINE: _ENGINE, page.STATUS_PAGE: (status_page,)}
+_MEASUREMENTS: Final[Mapping[str, _Measure]] = {
+    one.NAME: one.measure for modules in _BY_PART.values() for one in modules
 }
+# By the part of the page that they write together.
+_PARTS: Final = {part: [module.NAME for module in modules] for part, modules in _BY_PART.items()}
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -60,7 +60,7 @@ _PARTS: Final = {
     "parts",
     type=click.Choice([part.name for part in _PARTS]),
     multiple=True,
-    help="Run only the measurements of one host, of a fleet, or of an engine beside its relay.",
+    help="Run only the measurements of one host, of a fleet, of an engine beside its relay, or of the status page.",
 )
 @click.option(
     "--output",
@@ -97,7 +97,8 @@ def main(quick: bool, names: tuple[str, ...], parts: tuple[str, ...], output: Pa
         of_part = [one for one in results if one.name in wanted]
         if not quick and len(of_part) == len(wanted):
             page.write(PROJECT / "docs", part, of_part, found)
-            click.echo(f"written: docs/{page.PAGE}, docs/{part.chart}", err=True)
+            files = filter(None, (page.PAGE, part.chart))
+            click.echo(f"written: {', '.join(f'docs/{file}' for file in files)}", err=True)
 
 
 async def _interruptible(plan: Plan, names: Sequence[str]) -> tuple[list[Result], list[str]]:

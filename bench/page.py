@@ -1,4 +1,4 @@
-"""Write the parts of docs/benchmarks.md between marks, each with its chart; the rest is written by hand."""
+"""Write the parts of docs/benchmarks.md between marks, and their charts; the rest is written by hand."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,10 +15,10 @@ PAGE: Final = "benchmarks.md"
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A part of the page, which measurements of the same name write together; `chart` is a file beside the page."""
+    """A part of the page, which its measurements write together; `chart` is a file beside the page, if it has one."""
 
     name: str
-    chart: str
+    chart: str = ""
 
     @property
     def begin(self) -> str:
@@ -32,6 +32,7 @@ class Part:
 HOST: Final = Part("host", "benchmarks.svg")
 FLEET: Final = Part("fleet", "benchmarks-fleet.svg")
 ENGINE: Final = Part("engine", "benchmarks-engine.svg")
+STATUS_PAGE: Final = Part("status-page")
 
 
 def write(docs: Path, part: Part, results: Sequence[Result], machine: dict[str, Any]) -> None:
@@ -42,15 +43,14 @@ def write(docs: Path, part: Part, results: Sequence[Result], machine: dict[str, 
     if not begin or not end:
         raise ValueError(f"{page} has no place for results: it needs the lines {part.begin!r} and {part.end!r}")
     page.write_text(f"{before}{part.begin}\n{results_text(part, results, machine)}{part.end}{after}")
-    (docs / part.chart).write_text(chart(results))
+    if part.chart:
+        (docs / part.chart).write_text(chart(results))
 
 
 def results_text(part: Part, results: Sequence[Result], machine: dict[str, Any]) -> str:
     """Return Markdown with the machine, the goals, and one table per measurement."""
-    parts = [
-        f"{this_machine.to_text(machine)}\n\n![Bars of the figures below]({part.chart})\n\n### Goals\n\n",
-        _goals(results),
-    ]
+    image = f"![Bars of the figures below]({part.chart})\n\n" if part.chart else ""
+    parts = [f"{this_machine.to_text(machine)}\n\n{image}### Goals\n\n", _goals(results)]
     for result in results:
         notes = "".join(f"\n{note}\n" for note in result.notes)
         parts.append(f"\n### {result.title}\n\n{_series(result)}{notes}")

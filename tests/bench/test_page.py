@@ -49,9 +49,17 @@ def test_page_without_markers_is_left_unchanged(tmp_path: Path) -> None:
 
 def test_benchmarks_page_has_the_markers() -> None:
     text = (PROJECT / "docs" / page.PAGE).read_text()
-    assert all(
-        text.count(mark) == 1 for part in (page.HOST, page.FLEET, page.ENGINE) for mark in (part.begin, part.end)
-    )
+    parts = (page.HOST, page.FLEET, page.ENGINE, page.STATUS_PAGE)
+    assert all(text.count(mark) == 1 for part in parts for mark in (part.begin, part.end))
+
+
+def test_part_without_a_chart_writes_none(tmp_path: Path) -> None:
+    (tmp_path / page.PAGE).write_text(f"{page.STATUS_PAGE.begin}\n{page.STATUS_PAGE.end}\n")
+    page.write(tmp_path, page.STATUS_PAGE, [_RESULT], _MACHINE)
+    assert [file.name for file in tmp_path.iterdir()] == [page.PAGE]
+    text = (tmp_path / page.PAGE).read_text()
+    assert "### Goals" in text
+    assert "![" not in text
 
 
 def test_bar_length_follows_the_median_and_our_bars_are_highlighted() -> None:
