@@ -1,6 +1,5 @@
 """Check what another ACME client obtained, and make an attempt of it that only has to be installed."""
 
-from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
@@ -32,11 +31,6 @@ def check_pair(pair: Pair, now: datetime) -> Certificate:
         raise SettingsError(_WHAT, f"the chain is not usable: {fault}", _FULL_CHAIN) from fault
     _check_key(pair)
     return certificate
-
-
-def rewrite_chain(pair: Pair) -> Pair:
-    """Return the pair, which `check_pair` passed, with PEM that nginx can read: cryptography is less strict."""
-    return replace(pair, chain_pem=b"".join(reading.split_chain(pair.chain_pem)))
 
 
 def make_attempt(name: str, pair: Pair) -> Attempt:

@@ -110,9 +110,11 @@ async def test_wildcard_of_another_client_is_served_and_never_ordered(client: Cl
     live = version(client.host.issuer, "example.net")
     assert (await client.deliver()).out == "example.net: already installed, and nginx serves it\n"
     assert version(client.host.issuer, "example.net") == live
-    chain = client.folder / "fullchain.pem"
+    chain, key = (client.folder / name for name in ("fullchain.pem", "privkey.pem"))
     leaf, _ = reading.split_chain(chain.read_bytes())
-    chain.write_bytes(leaf)
+    # nginx itself would refuse both forms.
+    chain.write_bytes(leaf.replace(b"\n", b"\r"))
+    key.write_bytes(key.read_bytes().replace(b"\n", b"\n  "))
     assert (await client.deliver()).out.startswith("example.net: served"), "another chain of the same leaf is new"
     assert (client.host.issuer.live("example.net") / "fullchain.pem").read_bytes() == leaf
     await client.host.issuer.run_well("renew")

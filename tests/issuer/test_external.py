@@ -1,6 +1,5 @@
 """Pairs of other ACME clients: what is accepted, and the attempt that installs them."""
 
-from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
@@ -17,7 +16,7 @@ from tests.fakes_deliver import NOW, FakeCa, dns
 from tests.keys import certificate_key
 from wellkeeper_issuer import pki
 from wellkeeper_issuer.errors import SettingsError
-from wellkeeper_issuer.external import check_pair, make_attempt, rewrite_chain
+from wellkeeper_issuer.external import check_pair, make_attempt
 from wellkeeper_issuer.model import Lineage
 from wellkeeper_node.certificates import placeholders
 from wellkeeper_node.model import KeyType, Pair
@@ -38,22 +37,6 @@ def test_leaf_alone_of_a_private_root_and_whole_chains_are_accepted() -> None:
     leaf = ca.leaf(key, *NAMES, issuer_url="http://ca.example/1.der")
     for chain in (ca.leaf(key, *NAMES), leaf + ca.intermediate.public_bytes(Encoding.PEM)):
         assert check_pair(Pair(key, chain), NOW).identifiers == set(NAMES)
-
-
-@pytest.mark.parametrize(
-    "written",
-    [
-        lambda chain: chain.replace(b"\n", b"\r"),
-        lambda chain: chain.replace(b"\n", b"\r\n"),
-        lambda chain: chain.replace(b"\n", b"\n  "),
-        lambda chain: b"\xef\xbb\xbf" + chain,
-        lambda chain: b"subject=CN = a.example\n" + chain + b"\n\n",
-    ],
-    ids=["CR", "CRLF", "indented", "byte order mark", "text"],
-)
-def test_chain_is_rewritten_as_openssl_writes_it(written: Callable[[bytes], bytes]) -> None:
-    pair = FakeCa().pair(*NAMES)
-    assert rewrite_chain(Pair(pair.certificate_key_pem, written(pair.chain_pem))) == pair
 
 
 def test_attempt_only_has_to_be_installed() -> None:

@@ -183,8 +183,9 @@ def test_key_of_another_certificate_does_not_match(ca: FakeCa, key: bytes) -> No
     assert not reading.certificate_key_matches(ca.pair(A).chain_pem, key)
 
 
-def test_pem_ends_with_one_newline() -> None:
-    assert reading.normalise_pem(b"\r\nA\r\nB\r\n\r\n") == b"A\nB\n"
+def test_pem_gets_the_form_that_nginx_reads() -> None:
+    for written in (b"\r\nA\r\nB\r\n\r\n", b"A\rB\r", b"  A\n\tB ", b"A\nB"):
+        assert reading.normalise_pem(written) == b"A\nB\n"
 
 
 def test_certificate_id_of_the_example_in_rfc_9773() -> None:

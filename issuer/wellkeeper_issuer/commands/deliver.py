@@ -15,7 +15,7 @@ from wellkeeper_issuer.commands.delivered_nodes import Nodes, await_nodes
 from wellkeeper_issuer.commands.terminal import interrupts, options, results
 from wellkeeper_issuer.commands.terminal.json_output import print_json
 from wellkeeper_issuer.errors import BusyError, SettingsError
-from wellkeeper_issuer.external import check_pair, make_attempt, rewrite_chain
+from wellkeeper_issuer.external import check_pair, make_attempt
 from wellkeeper_issuer.location import settings_path
 from wellkeeper_issuer.model import Lineage
 from wellkeeper_issuer.reports import Mode, Outcome, Report
@@ -86,8 +86,7 @@ def deliver(name: str, config: Path | None, as_json: bool, **options_given: Any)
 def _read(name: str, chain: Path, key: Path) -> _Given:
     chain_pem = reading.normalise_pem(_content(chain))
     pair = Pair(reading.normalise_pem(_content(key)), chain_pem)
-    certificate = check_pair(pair, SystemClock().now())
-    return _Given(name, rewrite_chain(pair), certificate)
+    return _Given(name, pair, check_pair(pair, SystemClock().now()))
 
 
 def _content(path: Path) -> bytes:
@@ -101,16 +100,15 @@ def _content(path: Path) -> bytes:
 
 async def _deliver(path: Path, given: _Given, drop_in: external_table.DropIn | None, *, is_forced: bool) -> Report:
     settings = read_settings(path)
-    installed = await build.certificates(settings).installed(given.name)
-    leaf = installed.certificate if installed and not installed.certificate.is_self_signed else None
-    if leaf is not None:
+    live = await build.certificates(settings).read_pair(given.name)
+    leaf = reading.read_certificate(live.chain_pem) if live else None
+    if leaf is not None and not leaf.is_self_signed:
         _compare(leaf, given, is_forced=is_forced)
     if drop_in is not None:
         drop_in.write()
         settings = read_settings(path)
     await _have_read(path, settings)
     lineage = choose(settings, [given.name])[0]
-    live = await build.certificates(settings).read_pair(given.name)
     is_new = live is None or live.chain_pem != given.pair.chain_pem
     report = await _patiently(settings, lineage, given, is_new=is_new)
     return await _proven(settings, lineage, given, report) if report.outcome in _LOOKED_UP else report

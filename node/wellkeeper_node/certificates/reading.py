@@ -91,8 +91,11 @@ def split_chain(chain_pem: bytes) -> tuple[bytes, bytes]:
 
 
 def normalise_pem(pem: bytes) -> bytes:
-    """Return the PEM with plain line ends and exactly one newline at its end: files are often concatenated."""
-    return pem.replace(b"\r\n", b"\n").strip() + b"\n"
+    """Return the PEM with plain line ends, without indentation, and with exactly one newline at its end.
+
+    OpenSSL, and so nginx, refuses forms that cryptography reads; and files are often concatenated.
+    """
+    return b"\n".join(line.strip() for line in pem.strip().splitlines()) + b"\n"
 
 
 # A pass describes one leaf about six times (files, the CA's reply, handshakes), which takes twenty times as long as
