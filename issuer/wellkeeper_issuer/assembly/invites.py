@@ -14,6 +14,7 @@ from wellkeeper_issuer.settings import Settings
 from wellkeeper_node.records import address
 
 _ALL: Final = ("*",)
+NO_RELAY: Final = "no relay is configured for nodes to dial"
 LISTEN_FIRST: Final = "Run 'wellkeeper fleet listen ADDRESS' first, with a private address of this host."
 
 
@@ -34,7 +35,7 @@ def make_invite(settings: Settings, pins: Pins, offer: Offer, now: datetime) -> 
     """Return the invite, and what the state keeps of it. Raises SettingsError."""
     listening = [f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in settings.fleet.listen]
     if not listening:
-        raise SettingsError("cannot invite a node", "no relay is configured for nodes to dial", LISTEN_FIRST)
+        raise SettingsError("cannot invite a node", NO_RELAY, LISTEN_FIRST)
     addresses = tuple(offer.relays or listening)
     _check_relays(addresses)
     secret, ends_at = joining.new_secret(), now + offer.lifetime

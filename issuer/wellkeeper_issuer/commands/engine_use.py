@@ -9,7 +9,7 @@ import click
 from wellkeeper_issuer.assembly import build, engines, fleets
 from wellkeeper_issuer.assembly.engine_checks import check_engine
 from wellkeeper_issuer.assembly.engine_contents import Cleared, leave, wait_until_filled
-from wellkeeper_issuer.assembly.invites import LISTEN_FIRST
+from wellkeeper_issuer.assembly.invites import LISTEN_FIRST, NO_RELAY
 from wellkeeper_issuer.commands import fleet_drop_in
 from wellkeeper_issuer.commands.engine_check import parse_url
 from wellkeeper_issuer.commands.terminal import findings, interrupts
@@ -85,8 +85,8 @@ def _prepare(path: Path, sources: Sources, table: Mapping[str, str] | None) -> t
     former, elsewhere = fleet_drop_in.find(path, sources)
     if elsewhere is not None:
         raise fleet_drop_in.not_ours(elsewhere, _ONLY_OURS)
-    if table and "listen" not in former:
-        raise SettingsError("cannot use an engine", "no relay is configured, with which nodes join", LISTEN_FIRST)
+    if table and not former.get("listen"):
+        raise SettingsError("cannot use an engine", NO_RELAY, LISTEN_FIRST)
     kept = {name: value for name, value in former.items() if name != _ENGINE}
     drop_in = fleet_drop_in.DropIn(path, {**kept, **({_ENGINE: table} if table else {})})
     return drop_in, check(drop_in.among(sources))
@@ -128,7 +128,7 @@ def _written(written: Sequence[Path]) -> list[str]:
 
 def _lines_of_new(*, is_filled: bool) -> list[str]:
     if not is_filled:
-        return ["note   the engine does not have all records yet; the daemon copies them as soon as it runs"]
+        return ["note   the engine does not have all records yet; the daemon copies them while it runs"]
     return ["copied the records", "Next: sudo wellkeeper engine check, which shows the nodes that have moved"]
 
 

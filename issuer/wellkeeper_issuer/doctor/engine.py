@@ -91,7 +91,7 @@ def judge_encryption(address: EngineAddress, *, is_connected: bool) -> Finding:
     """Judge how the passwords travel; only a connection shows that the server has TLS and the right certificate."""
     hosts = [host for host, _ in address.hosts]
     if address.is_encrypted and not is_connected:
-        return Finding("tls", Verdict.SKIPPED, "", "there was no connection to try it with")
+        return Finding("tls", Verdict.SKIPPED, "", "unknown, because neither issuer nor nodes could connect")
     if address.is_encrypted:
         return Finding("tls", Verdict.OK, "", "the connection is encrypted, and the server's certificate is verified")
     if _LOOPBACK.issuperset(hosts):

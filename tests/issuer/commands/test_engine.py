@@ -74,7 +74,7 @@ def test_engine_that_does_not_answer_fails_and_nothing_is_written(ready: Program
     assert "fail     issuer: cannot use the engine at redis://127.0.0.1" in checked.out
     assert "Check that a Valkey or Redis server runs at this address" in checked.out
     encrypted = ready.run("engine", "check", url.replace("redis", "rediss"))
-    assert "skipped  there was no connection to try it with (tls)" in encrypted.out
+    assert "skipped  unknown, because neither issuer nor nodes could connect (tls)" in encrypted.out
     used = ready.run("engine", "use", url, "--json")
     assert used.exit_code == 1
     assert_documented("engine use", used.json())
@@ -101,11 +101,12 @@ def test_mistakes_are_named(ready: Program, arguments: list[str], words: str) ->
     assert words in " ".join(finished.err.split())
 
 
-def test_engine_needs_the_relay_with_which_nodes_join(ready: Program) -> None:
-    drop_in(ready).unlink()
+@pytest.mark.parametrize("fleet", ["", "[fleet]\nlisten = []\n"])
+def test_engine_needs_a_relay_for_nodes_to_join(ready: Program, fleet: str) -> None:
+    drop_in(ready).write_text(fleet)
     finished = ready.run("engine", "use", "redis://127.0.0.1")
     assert finished.exit_code == 2
-    assert "cannot use an engine\n  no relay is configured, with which nodes join\n" in finished.err
+    assert "cannot use an engine\n  no relay is configured for nodes to dial\n" in finished.err
     assert "wellkeeper fleet listen ADDRESS" in finished.err
 
 
