@@ -120,9 +120,9 @@ def _check_publication(given: argparse.Namespace, stdin: TextIO) -> None:
 
 
 def _path(text: str) -> Path:
-    """Return the path. An unset variable of a hook is an empty one, which `Path` takes for the working directory."""
+    """Return the path; refuse an empty one, as from an unset variable, which `Path` takes for the working directory."""
     if not text:
-        raise argparse.ArgumentTypeError("expected a path, got an empty text")
+        raise argparse.ArgumentTypeError("the path is empty")
     return Path(text)
 
 

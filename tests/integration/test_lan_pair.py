@@ -111,7 +111,7 @@ async def test_pair_renews_although_its_address_moves(lan: Lan, folder: Path) ->
             await fleet.host.dns.set_addresses(NAME, ADDRESS)
             fleet.ca.stage(Kind.CHALLENGE, losing_power(first, visitor))
             finished = await fleet.renew("--force")
-            # Pebble reuses one authorization in a hundred, and then fetches nothing.
+            # Pebble reuses one authorization in a hundred; then it fetches no token.
             if is_reused := fleet.ca.staged(Kind.CHALLENGE) > 0:
                 finished = await fleet.renew("--force")
             assert (finished.exit_code, outcomes(finished)) == (0, {LINEAGE: "served"}), finished

@@ -21,7 +21,7 @@ async def test_node_that_is_cut_off_is_left_out_and_catches_up(lan: Lan, folder:
         lost.host.unplug()
         finished = await fleet.renew("--force", "--without", "web3")
         assert (finished.exit_code, outcomes(finished)) == (0, {LINEAGE: "served"}), finished
-        # Nothing waited for the node that was left out, which would take 12 s; Pebble may need no token at all.
+        # Nothing waited for the node that was left out, which would take 12 s. A reused authorization needs no token.
         assert finished.json()["certificates"][0]["seconds"].get("publish", 0) < 12
         await fleet.is_served("web2")
         (behind,) = (await fleet.status())["web3"]["behind"]

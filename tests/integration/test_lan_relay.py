@@ -97,7 +97,7 @@ async def test_relay_that_dies_at_each_step_costs_no_order(lan: Lan, folder: Pat
             await fleet.renewed("--force")
             await fleet.is_reported()
             assert orders(fleet.host.ca) == number
-            # Pebble reuses one authorization in a hundred: there is no token then, and steps are left for the next one.
+            # Pebble reuses one authorization in a hundred. Then there is no token, and steps wait for the next renewal.
             is_reused = not fleet.ca.times(Kind.AUTHORIZATION)
             staged = (fleet.proxy.staged, fleet.ca.staged(Kind.CHALLENGE), fleet.ca.staged(Kind.CERTIFICATE))
             assert is_reused or staged == (0, 0, 0)

@@ -17,7 +17,7 @@ QUIET_SECONDS = 0.2
 async def seconds_until_asked(ca: Misbehaving) -> float:
     """Renew, and return the time between the answer to the challenge and the first question for the verdict.
 
-    Renew again if Pebble has reused the authorization, as it does once in a hundred times: it asked for no answer.
+    Renew again if Pebble reused the authorization, as it does one time in a hundred: then there is no challenge.
     """
     for _ in range(MOST_PASSES):
         ca.proxy.asked.clear()

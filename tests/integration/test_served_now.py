@@ -160,7 +160,7 @@ async def test_version_that_workers_may_not_read_is_left_for_the_previous_one_on
         assert version(host.issuer, "web") == before
         assert await served(host, NAME) == installed(host.issuer, "web")
         assert deployed.read_text() == hooks
-        (newer,) = set(archive.iterdir()) - versions  # names of the same second have any order
+        (newer,) = set(archive.iterdir()) - versions  # versions of the same second sort at random
         let_workers_read(host)
         finished = await host.issuer.run("renew", "--retry", "--json")
         assert (finished.exit_code, outcomes(finished)) == (0, {"web": "served"}), finished

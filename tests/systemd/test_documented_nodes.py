@@ -105,7 +105,7 @@ async def renew_on_all(fleet: Fleet, page: Page) -> None:
     await web3.machine.run_well("systemctl", "stop", "wellkeeper-responder")
     await web2.machine.run_well("systemctl", "kill", "--signal", "KILL", AGENT)
     refused = await web1.machine.run("wellkeeper", "renew", NAME, "--force")
-    if refused.exit_code == 0:  # Pebble has reused the authorization, as once in a hundred times: no token for web3
+    if refused.exit_code == 0:  # Pebble reused the authorization, as it does one time in a hundred
         refused = await web1.machine.run("wellkeeper", "renew", NAME, "--force")
     assert (refused.exit_code, "node 'web3'" in refused.out) == (1, True), refused
     await web2.until(f"systemctl is-active {AGENT}")

@@ -13,6 +13,7 @@ from wellkeeper_issuer.commands.terminal.outdated import warn_if_outdated
 from wellkeeper_issuer.commands.terminal.screen import Row
 from wellkeeper_issuer.commands.terminal.table import print_table
 from wellkeeper_issuer.known_cas import is_of_test_ca
+from wellkeeper_issuer.model import Lineage
 from wellkeeper_issuer.settings import Settings
 from wellkeeper_issuer.status import overview
 from wellkeeper_issuer.status.certificate_status import State
@@ -48,7 +49,7 @@ def _describe(settings: Settings, one: Shown) -> dict[str, Any]:
         "name": lineage.name,
         "identifiers": [str(identifier) for identifier in lineage.identifiers],
         "cas": _cas(settings, one),
-        "key_type": None if lineage.is_external else lineage.key_type.value,
+        "key_type": _key_type(lineage),
         "not_after": one.not_after.isoformat() if one.not_after else None,
     }
 
@@ -57,8 +58,12 @@ def _row(settings: Settings, seen: Overview, one: Shown) -> Row:
     lineage = one.lineage
     identifiers = ", ".join(idn.describe(str(identifier)) for identifier in lineage.identifiers)
     cas = ", ".join(_cas(settings, one))
-    key_type = "-" if lineage.is_external else lineage.key_type.value
-    return Row((lineage.name, cas, key_type, _expiry(seen, one), identifiers))
+    return Row((lineage.name, cas, _key_type(lineage) or "-", _expiry(seen, one), identifiers))
+
+
+def _key_type(lineage: Lineage) -> str | None:
+    """Return the type of the keys that are made for it; None where another client makes them."""
+    return None if lineage.is_external else lineage.key_type.value
 
 
 def _cas(settings: Settings, one: Shown) -> list[str]:

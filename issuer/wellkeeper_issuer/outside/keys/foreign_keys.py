@@ -144,7 +144,9 @@ def _check_blocks(names: list[str]) -> None:
     if "CERTIFICATE" in name:
         raise ValueError(f"it is a {name.lower()}")
     if len(names) > 1:
-        raise ValueError(f"it has several blocks: {', '.join(names).lower():.100}; an account key is alone in its file")
+        raise ValueError(
+            f"it has several blocks: {', '.join(names).lower():.100}; give a file with only the account key"
+        )
     if name == "OPENSSH PRIVATE KEY":
         raise ValueError("it is an SSH key")
     if not name.endswith(("PRIVATE KEY", "PUBLIC KEY")):
